@@ -1,0 +1,27 @@
+#![no_std]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+//! Volume activation for a vendor's own products, in 250 bytes each way.
+
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
+pub mod fingerprint;
+pub mod table;
+pub mod time;
+pub mod wire;
