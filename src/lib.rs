@@ -22,6 +22,8 @@
 extern crate std;
 
 pub mod fingerprint;
+pub mod policy;
 pub mod table;
 pub mod time;
+pub mod trust;
 pub mod wire;

@@ -87,7 +87,7 @@ impl EpochMinute {
     /// The first second of this minute.
     #[must_use]
     pub const fn start(self) -> UnixTime {
-        UnixTime(self.0 as u64 * 60)
+        UnixTime((self.0 as u64).saturating_mul(60))
     }
 }
 
@@ -113,7 +113,7 @@ impl Minutes {
     /// As a span.
     #[must_use]
     pub const fn as_duration(self) -> Duration {
-        Duration::from_secs(self.0 as u64 * 60)
+        Duration::from_secs((self.0 as u64).saturating_mul(60))
     }
 }
 

@@ -1,0 +1,197 @@
+//! The rules that need no state: thresholds, intervals, clock skew, waits (PROTOCOL 5, 9 to 13).
+//! Pure functions and the protocol's numbers.
+
+use core::num::NonZeroU32;
+use core::time::Duration;
+
+use crate::time::{Minutes, UnixTime};
+use crate::wire::Validity;
+
+/// Default wait before the next try while not activated: 2 hours (PROTOCOL 5).
+pub const ACTIVATION_INTERVAL: Minutes = Minutes(120);
+/// Default wait before renewing while activated: 7 days (PROTOCOL 5).
+pub const RENEWAL_INTERVAL: Minutes = Minutes::from_days(7);
+/// Default validity of an activation: 180 days (PROTOCOL 5).
+pub const VALIDITY: Minutes = Minutes::from_days(180);
+/// Shortest interval: 15 minutes (PROTOCOL 5).
+pub const SHORTEST_INTERVAL: Minutes = Minutes(15);
+/// Longest interval: 30 days (PROTOCOL 5).
+pub const LONGEST_INTERVAL: Minutes = Minutes::from_days(30);
+/// Default initial grace: 30 days (PROTOCOL 11).
+pub const INITIAL_GRACE: Minutes = Minutes::from_days(30);
+/// How long before its end an activation that is not renewed is warned about: 30 days.
+pub const WARNING_PERIOD: Minutes = Minutes::from_days(30);
+/// How far two clocks may be apart: 240 minutes (PROTOCOL 9 and 11).
+pub const CLOCK_TOLERANCE: Minutes = Minutes(240);
+/// How many times a product may be rearmed by hand, by default (PROTOCOL 8).
+pub const REARM_LIMIT: u8 = 3;
+/// The TCP and UDP port of a host (PROTOCOL 13).
+pub const PORT: u16 = 1688;
+/// How long a host waits for a whole frame, and for the next one (PROTOCOL 13).
+pub const IDLE_LIMIT: Duration = Duration::from_secs(30);
+/// Waits after the first and each repeated datagram of one request (PROTOCOL 13): the client sends
+/// when each but the last has passed, and gives up after the last.
+pub const RETRANSMISSION_WAITS: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(8),
+];
+
+/// Whether a count meets a product's threshold.
+#[must_use]
+pub const fn meets_threshold(count: u32, required: NonZeroU32) -> bool {
+    count >= required.get()
+}
+
+/// An interval as a client obeys it: a value outside 15 to 43,200 minutes counts as the nearer
+/// bound (PROTOCOL 5).
+#[must_use]
+pub fn bounded_interval(interval: Minutes) -> Minutes {
+    interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL)
+}
+
+/// A granted validity, capped by the product's own maximum; perpetual when neither limits it
+/// (PROTOCOL 11).
+#[must_use]
+pub fn capped_validity(granted: Validity, maximum: Validity) -> Validity {
+    match (granted, maximum) {
+        (Validity::For(granted), Validity::For(maximum)) => Validity::For(granted.min(maximum)),
+        (Validity::Perpetual, limit) | (limit, Validity::Perpetual) => limit,
+    }
+}
+
+/// How far a clock is from another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Skew {
+    /// It shows an earlier time, by this many seconds.
+    Behind(u64),
+    /// It shows a later or the same time, by this many seconds.
+    Ahead(u64),
+}
+
+impl Skew {
+    /// How far `clock` is from `reference`.
+    #[must_use]
+    pub const fn of(clock: UnixTime, reference: UnixTime) -> Self {
+        match clock.as_secs().checked_sub(reference.as_secs()) {
+            Some(ahead) => Self::Ahead(ahead),
+            None => Self::Behind(reference.as_secs().saturating_sub(clock.as_secs())),
+        }
+    }
+
+    /// The distance in seconds, whichever way.
+    #[must_use]
+    pub const fn seconds(self) -> u64 {
+        match self {
+            Self::Behind(seconds) | Self::Ahead(seconds) => seconds,
+        }
+    }
+
+    /// Whether the distance is at most 240 minutes.
+    #[must_use]
+    pub const fn is_tolerable(self) -> bool {
+        self.seconds() <= CLOCK_TOLERANCE.as_duration().as_secs()
+    }
+}
+
+/// Whether a host's time is acceptable above the latest one accepted so far, the floor: at most
+/// 240 minutes before it (PROTOCOL 11).
+#[must_use]
+pub const fn above_floor(host_time: UnixTime, floor: UnixTime) -> bool {
+    match Skew::of(host_time, floor) {
+        Skew::Ahead(_) => true,
+        behind @ Skew::Behind(_) => behind.is_tolerable(),
+    }
+}
+
+/// A wait spread by up to ±10 %, evenly over `random`'s range, so that a site that comes up
+/// together does not ask together (PROTOCOL 11). Exact to the millisecond.
+#[must_use]
+pub fn spread(wait: Duration, random: u32) -> Duration {
+    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let tenth = millis / 10;
+    // A fraction of 2^32 of the span: 64 bits hold it for any wait below 248 days.
+    let offset = tenth.saturating_mul(2).saturating_mul(u64::from(random)) >> 32;
+    Duration::from_millis(millis.saturating_sub(tenth).saturating_add(offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(secs: u64) -> UnixTime {
+        UnixTime::from_secs(secs)
+    }
+
+    #[test]
+    fn intervals_are_bounded_at_15_minutes_and_30_days() {
+        for (given, obeyed) in
+            [(0, 15), (14, 15), (15, 15), (16, 16), (43_199, 43_199), (43_200, 43_200)]
+        {
+            assert_eq!(bounded_interval(Minutes(given)), Minutes(obeyed));
+        }
+        assert_eq!(bounded_interval(Minutes(43_201)), LONGEST_INTERVAL);
+        assert_eq!(bounded_interval(Minutes(u32::MAX)), LONGEST_INTERVAL);
+    }
+
+    #[test]
+    fn thresholds_are_met_from_the_count_itself() {
+        let required = NonZeroU32::new(25).unwrap();
+        assert!(!meets_threshold(0, required));
+        assert!(!meets_threshold(24, required));
+        assert!(meets_threshold(25, required));
+        assert!(meets_threshold(u32::MAX, NonZeroU32::MAX));
+    }
+
+    #[test]
+    fn skew_is_tolerable_up_to_240_minutes_to_the_second() {
+        let reference = at(1_800_000_000);
+        for (clock, skew, tolerable) in [
+            (1_800_000_000, Skew::Ahead(0), true),
+            (1_800_014_400, Skew::Ahead(14_400), true),
+            (1_800_014_401, Skew::Ahead(14_401), false),
+            (1_799_985_600, Skew::Behind(14_400), true),
+            (1_799_985_599, Skew::Behind(14_401), false),
+            (0, Skew::Behind(1_800_000_000), false),
+            (u64::MAX, Skew::Ahead(u64::MAX - 1_800_000_000), false),
+        ] {
+            assert_eq!(Skew::of(at(clock), reference), skew);
+            assert_eq!(skew.is_tolerable(), tolerable, "{skew:?}");
+        }
+    }
+
+    #[test]
+    fn floor_refuses_only_the_past() {
+        let floor = at(1_800_000_000);
+        assert!(above_floor(at(u64::MAX), floor));
+        assert!(above_floor(at(1_799_985_600), floor));
+        assert!(!above_floor(at(1_799_985_599), floor));
+        assert!(above_floor(at(0), at(0)));
+    }
+
+    #[test]
+    fn validity_is_the_lower_of_grant_and_maximum() {
+        let days = |days| Validity::For(Minutes::from_days(days));
+        assert_eq!(capped_validity(days(180), days(90)), days(90));
+        assert_eq!(capped_validity(days(90), days(180)), days(90));
+        assert_eq!(capped_validity(Validity::Perpetual, days(180)), days(180));
+        assert_eq!(capped_validity(days(180), Validity::Perpetual), days(180));
+        assert_eq!(capped_validity(Validity::Perpetual, Validity::Perpetual), Validity::Perpetual);
+    }
+
+    #[test]
+    fn spread_reaches_both_ends_and_nothing_beyond() {
+        let wait = Duration::from_secs(7200);
+        assert_eq!(spread(wait, 0), Duration::from_secs(6480));
+        assert_eq!(spread(wait, u32::MAX), Duration::from_millis(7_919_999));
+        assert_eq!(spread(Duration::ZERO, u32::MAX), Duration::ZERO);
+        assert!(spread(Duration::MAX, u32::MAX) >= spread(Duration::MAX, 0));
+        for random in (0..u32::MAX).step_by(99_999_937) {
+            let spread = spread(wait, random).as_secs();
+            assert!((6480..7920).contains(&spread), "{spread}");
+        }
+    }
+}

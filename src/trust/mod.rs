@@ -1,0 +1,80 @@
+//! What makes a frame believable: labels, digests, tags, signatures (PROTOCOL 1, 4 to 7).
+//!
+//! The only module that names a crypto crate. What it has checked has a type that nothing else can
+//! make, [`Verified`]; signatures are checked strictly, tags are compared in constant time, and
+//! secrets are wiped when dropped and never printed.
+//!
+//! The tag of a request keeps junk and other vendors' products out of the count. What makes an
+//! activation unforgeable is the chain root key → certificate → response.
+
+mod enrolment;
+mod key;
+mod label;
+mod response;
+mod sign;
+mod tag;
+
+pub use enrolment::{
+    UntrustedEnrolment, UntrustedGrant, seal_enrolment_request, sign_enrolment_response,
+    verify_enrolment_request, verify_enrolment_response,
+};
+pub use key::{MasterKey, ProductKey, TagKey};
+pub use response::{Expected, Untrusted, sign_response, verify_response};
+pub use sign::{Root, Signer, SigningKey, WeakKey, sign_certificate};
+pub use tag::{BadTag, ParsedRequest, TagSchedule};
+
+use core::ops::Deref;
+
+use crate::fingerprint::{COMPONENTS, Fingerprint};
+use crate::wire::{ApplicationId, Digest, Frame, HostId, PublicKey};
+
+/// A value whose tag or signatures have been verified. Only this module can make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Verified<T>(T);
+
+impl<T> Verified<T> {
+    /// The value, no longer marked as verified.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> Deref for Verified<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// The digest of a whole request frame, by which its response refers to it (PROTOCOL 5 and 6).
+#[must_use]
+pub fn request_digest(frame: &Frame) -> Digest {
+    Digest(label::DIGEST.hash(&[frame]))
+}
+
+/// The host id of a public key (PROTOCOL 7).
+#[must_use]
+pub fn host_id(key: &PublicKey) -> HostId {
+    HostId::from_digest(&label::HOST_ID.hash(&[&key.0]))
+}
+
+/// The fingerprint of a machine from its components' bytes; `None` for a component it does not
+/// have (PROTOCOL 8). The product's application id makes a machine's fingerprints for two products
+/// unrelated.
+#[must_use]
+pub fn fingerprint(
+    application_id: ApplicationId,
+    components: &[Option<&[u8]>; COMPONENTS],
+) -> Fingerprint {
+    let mut digests = [0; COMPONENTS];
+    for ((index, digest), component) in (0_u8..).zip(&mut digests).zip(components) {
+        if let Some(bytes) = component {
+            let [a, b, ..] = label::FINGERPRINT.hash(&[&application_id.0, &[index], bytes]);
+            *digest = u16::from_be_bytes([a, b]).max(1);
+        }
+    }
+    Fingerprint::new(digests)
+}

@@ -1,0 +1,181 @@
+//! Responses: signing one, and deciding whether one can be believed (PROTOCOL 5 and 11).
+
+use core::fmt;
+
+use super::sign::{Root, Signer, Verifier, sign_labelled};
+use super::{Verified, label, request_digest};
+use crate::time::UnixTime;
+use crate::wire::{
+    self, Certificate, Claims, Coverage, Frame, Malformed, Method, Response, ResponseBody, Role,
+    Validity, Verdict,
+};
+
+/// Signs a response with the key that its certificate names, and writes the frame.
+pub fn sign_response<S: Signer>(body: &ResponseBody, signer: &S) -> Result<Frame, S::Error> {
+    let signed = body.emit();
+    let signature = sign_labelled(label::RESPONSE, &signed, signer)?;
+    Ok(wire::signed_frame(&signed, &signature))
+}
+
+/// What a client knows before the response comes, and compares it with.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// The request that was sent.
+    pub request: &'a Frame,
+    /// The method of that request.
+    pub method: Method,
+    /// The product's place in the vendor's catalogue.
+    pub product: Coverage,
+    /// The vendor's root keys.
+    pub roots: &'a [Root],
+    /// A certificate that verified before under the same roots: if the response carries the same
+    /// one, its signature is not verified again. That halves the work of a renewal.
+    pub known_certificate: Option<&'a Verified<Certificate>>,
+}
+
+/// Why a response cannot be believed, in the order in which it is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Untrusted {
+    /// The frame is malformed.
+    Malformed(Malformed),
+    /// It answers another request.
+    OtherRequest,
+    /// Its certificate names a root key that this product does not have.
+    UnknownRoot(u16),
+    /// The root key did not sign the certificate.
+    CertificateSignature,
+    /// A host answered for the authority or the authority for a host.
+    WrongRole(Role),
+    /// The certificate does not cover the product.
+    NotCovered {
+        /// What the certificate covers.
+        certificate: Coverage,
+        /// Where the product is.
+        product: Coverage,
+    },
+    /// A host, not the authority, granted a perpetual activation.
+    Perpetual,
+    /// The certificate is not valid at the time the response names.
+    OutsideDates {
+        /// That time.
+        host_time: UnixTime,
+    },
+    /// The certificate's key did not sign the response.
+    ResponseSignature,
+}
+
+impl From<Malformed> for Untrusted {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(malformed) => write!(f, "the answer is malformed: {malformed}"),
+            Self::OtherRequest => f.write_str("the answer is to another request"),
+            Self::UnknownRoot(id) => {
+                write!(f, "the host's certificate is by root key {id}, which this product lacks")
+            }
+            Self::CertificateSignature => {
+                f.write_str("the vendor's root key did not sign the host's certificate")
+            }
+            Self::WrongRole(Role::Host) => f.write_str("a host answered for the authority"),
+            Self::WrongRole(Role::Authority) => f.write_str("the authority answered for a host"),
+            Self::NotCovered { certificate, product } => write!(
+                f,
+                "the host's certificate covers family {} up to rank {} and generation {}, \
+                 the product is of family {}, rank {}, generation {}",
+                certificate.family,
+                certificate.rank,
+                certificate.generation,
+                product.family,
+                product.rank,
+                product.generation
+            ),
+            Self::Perpetual => f.write_str("a host granted a perpetual activation"),
+            Self::OutsideDates { .. } => {
+                f.write_str("the host's certificate is not valid at the host's own time")
+            }
+            Self::ResponseSignature => f.write_str("the host's key did not sign the answer"),
+        }
+    }
+}
+
+impl core::error::Error for Untrusted {}
+
+/// Decides whether a response can be believed. What remains is to compare its time with the
+/// client's clock and floor: [`policy`](crate::policy).
+pub fn verify_response(
+    frame: &Frame,
+    expected: &Expected<'_>,
+) -> Result<Verified<Response>, Untrusted> {
+    let response = Response::parse(frame)?;
+    let body = &response.body;
+    if body.request_digest != request_digest(expected.request) {
+        return Err(Untrusted::OtherRequest);
+    }
+    let certificate = &body.certificate;
+    if expected.known_certificate.is_none_or(|known| **known != *certificate) {
+        verify_certificate(certificate, expected.roots)?;
+    }
+    check_claims(body, &certificate.claims, expected)?;
+    let key = Verifier::new(&certificate.claims.public_key);
+    let (signed, _) = wire::split_signature(frame);
+    match key {
+        Ok(key) if key.verify(label::RESPONSE, signed, &response.signature) => {
+            Ok(Verified(response))
+        }
+        _ => Err(Untrusted::ResponseSignature),
+    }
+}
+
+/// Verifies a certificate's signature by one of the roots. Dates and coverage are not looked at.
+pub(super) fn verify_certificate(
+    certificate: &Certificate,
+    roots: &[Root],
+) -> Result<(), Untrusted> {
+    let root_id = certificate.claims.root_id;
+    let root = Root::find(roots, root_id).ok_or(Untrusted::UnknownRoot(root_id))?;
+    if root.verify(label::CERTIFICATE, &certificate.claims.emit(), &certificate.signature) {
+        Ok(())
+    } else {
+        Err(Untrusted::CertificateSignature)
+    }
+}
+
+impl Verified<Response> {
+    /// The response's certificate, which is verified with it.
+    #[must_use]
+    pub const fn certificate(&self) -> Verified<Certificate> {
+        Verified(self.0.body.certificate)
+    }
+}
+
+fn check_claims(
+    body: &ResponseBody,
+    claims: &Claims,
+    expected: &Expected<'_>,
+) -> Result<(), Untrusted> {
+    let role = match expected.method {
+        Method::Count => Role::Host,
+        Method::Key => Role::Authority,
+    };
+    if claims.role != role {
+        return Err(Untrusted::WrongRole(claims.role));
+    }
+    let (certificate, product) = (claims.coverage, expected.product);
+    if !certificate.covers(&product) {
+        return Err(Untrusted::NotCovered { certificate, product });
+    }
+    let perpetual = matches!(body.verdict, Verdict::Granted { validity: Validity::Perpetual, .. });
+    if perpetual && role == Role::Host {
+        return Err(Untrusted::Perpetual);
+    }
+    if !claims.valid_at(body.host_time) {
+        return Err(Untrusted::OutsideDates { host_time: body.host_time });
+    }
+    Ok(())
+}

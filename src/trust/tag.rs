@@ -1,0 +1,91 @@
+//! Tags: proof that a request comes from somebody who holds the product's key (PROTOCOL 3).
+
+use core::fmt;
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use super::{TagKey, Verified, label};
+use crate::wire::{self, Frame, KeyId, Malformed, Request, TAG_LEN, TAGGED_LEN};
+
+/// A tag key made ready for requests: key and label are already absorbed, so that each tag costs
+/// only the request's own bytes.
+#[derive(Clone)]
+pub struct TagSchedule(Hmac<Sha256>);
+
+impl TagSchedule {
+    /// Absorbs the key.
+    #[must_use]
+    pub fn new(key: &TagKey) -> Self {
+        Self(label::REQUEST.keyed(key.expose()))
+    }
+
+    /// Writes a request with its tag.
+    #[must_use]
+    pub fn seal(&self, request: &Request<'_>) -> Frame {
+        let tagged = request.emit();
+        wire::tagged_frame(&tagged, &self.tag(&tagged))
+    }
+
+    fn tag(&self, tagged: &[u8; TAGGED_LEN]) -> [u8; TAG_LEN] {
+        let mut mac = self.0.clone();
+        mac.update(tagged);
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl fmt::Debug for TagSchedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TagSchedule(..)")
+    }
+}
+
+/// The tag does not verify: not a request by a holder of the product's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct BadTag;
+
+impl fmt::Display for BadTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the tag does not verify: the sender does not hold the product's setup key")
+    }
+}
+
+impl core::error::Error for BadTag {}
+
+/// A request that is well formed, with the frame it was read from, before its tag is checked.
+#[derive(Clone, Copy, Debug)]
+pub struct ParsedRequest<'a> {
+    frame: &'a Frame,
+    request: Request<'a>,
+}
+
+impl<'a> ParsedRequest<'a> {
+    /// Reads the frame.
+    pub fn parse(frame: &'a Frame) -> Result<Self, Malformed> {
+        Request::parse(frame).map(|request| Self { frame, request })
+    }
+
+    /// The product key whose tag key it claims.
+    #[must_use]
+    pub const fn key_id(&self) -> KeyId {
+        self.request.key_id
+    }
+
+    /// What the request says; nothing vouches for it yet.
+    #[must_use]
+    pub const fn unverified(&self) -> &Request<'a> {
+        &self.request
+    }
+
+    /// Checks the tag, in constant time.
+    pub fn verify(self, schedule: &TagSchedule) -> Result<Verified<Request<'a>>, BadTag> {
+        let (tagged, tag) = wire::split_tag(self.frame);
+        if bool::from(schedule.tag(tagged).ct_eq(tag)) {
+            Ok(Verified(self.request))
+        } else {
+            Err(BadTag)
+        }
+    }
+}

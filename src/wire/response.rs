@@ -1,0 +1,163 @@
+//! The activation response, kind 2 (PROTOCOL 5).
+
+use nom::Parser;
+
+use super::certificate::{CERTIFICATE_LEN, Certificate};
+use super::emit::Writer;
+use super::error::{Fault, Malformed};
+use super::parse::{self, Parsed, checked};
+use super::status::Refusal;
+use super::{Digest, Frame, Kind, SIGNED_LEN, Signature};
+use crate::time::{Minutes, UnixTime};
+
+/// What a host or the authority answers. That it was parsed says nothing of its signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Response {
+    /// Everything the signature covers.
+    pub body: ResponseBody,
+    /// The certificate's key's signature over the body, not verified.
+    pub signature: Signature,
+}
+
+/// The first 186 bytes of a response, which are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ResponseBody {
+    /// Granted or refused.
+    pub verdict: Verdict,
+    /// Another machine uses the same CMID (PROTOCOL 8).
+    pub duplicate: bool,
+    /// How long to wait before the next try while not activated.
+    pub activation_interval: Minutes,
+    /// How long to wait before renewing while activated.
+    pub renewal_interval: Minutes,
+    /// The answering side's clock.
+    pub host_time: UnixTime,
+    /// Digest of the whole request frame that is answered.
+    pub request_digest: Digest,
+    /// What the root key says of the key that signs the response.
+    pub certificate: Certificate,
+}
+
+/// The outcome a response carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Verdict {
+    /// Status 0. Whether it activates is the client's to decide, by its threshold.
+    Granted {
+        /// Machines counted in the pool now, this one included; with method 1, activations left
+        /// on the key.
+        count: u32,
+        /// How long an activation lasts.
+        validity: Validity,
+    },
+    /// Any other status; count and validity are zero on the wire.
+    Refused(Refusal),
+}
+
+/// How long an activation lasts (PROTOCOL 5, offset 20).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Validity {
+    /// This many minutes, less than `0xFFFF_FFFF`.
+    For(Minutes),
+    /// For ever: `0xFFFF_FFFF`, which only the authority may grant.
+    Perpetual,
+}
+
+impl Validity {
+    const PERPETUAL: u32 = 0xFFFF_FFFF;
+
+    const fn from_wire(value: u32) -> Self {
+        match value {
+            Self::PERPETUAL => Self::Perpetual,
+            minutes => Self::For(Minutes(minutes)),
+        }
+    }
+
+    const fn to_wire(self) -> u32 {
+        match self {
+            Self::Perpetual => Self::PERPETUAL,
+            Self::For(minutes) => minutes.0,
+        }
+    }
+}
+
+const FLAG_DUPLICATE: u16 = 0x0001;
+
+impl Response {
+    /// Reads a frame. Its signatures are not checked: see
+    /// [`verify_response`](crate::trust::verify_response) for that.
+    pub fn parse(frame: &Frame) -> Result<Self, Malformed> {
+        parse::frame(frame, Kind::Response, |input| {
+            let (input, body) = ResponseBody::parser(input)?;
+            let (input, signature) = parse::array(input)?;
+            Ok((input, Self { body, signature: Signature(signature) }))
+        })
+    }
+
+    /// Writes the frame.
+    #[must_use]
+    pub fn emit(&self) -> Frame {
+        super::signed_frame(&self.body.emit(), &self.signature)
+    }
+}
+
+impl ResponseBody {
+    /// Writes the 186 bytes that are signed.
+    pub(crate) fn emit(&self) -> [u8; SIGNED_LEN] {
+        let (refusal, count, validity) = match self.verdict {
+            Verdict::Granted { count, validity } => (None, count, validity.to_wire()),
+            Verdict::Refused(refusal) => (Some(refusal), 0, 0),
+        };
+        let mut bytes = [0; SIGNED_LEN];
+        let mut writer = Writer::new(&mut bytes);
+        writer
+            .put(&Kind::Response.header())
+            .u16(Refusal::to_wire(refusal))
+            .u16(if self.duplicate { FLAG_DUPLICATE } else { 0 })
+            .u32(count)
+            .u32(self.activation_interval.0)
+            .u32(self.renewal_interval.0)
+            .u32(validity)
+            .u64(self.host_time.as_secs())
+            .put(&self.request_digest.0)
+            .put::<CERTIFICATE_LEN>(&self.certificate.emit())
+            .reserved::<2>()
+            .finish();
+        bytes
+    }
+
+    fn parser(input: &[u8]) -> Parsed<'_, Self> {
+        let (input, refusal) = checked(parse::u16, Refusal::from_wire).parse(input)?;
+        let (input, flags) = checked(parse::u16, |flags| {
+            if flags & !FLAG_DUPLICATE == 0 { Ok(flags) } else { Err(Fault::Flags(flags)) }
+        })
+        .parse(input)?;
+        let zero_if_refused = |value: u32| {
+            if refusal.is_some() && value != 0 { Err(Fault::RefusalGrants) } else { Ok(value) }
+        };
+        let (input, count) = checked(parse::u32, zero_if_refused).parse(input)?;
+        let (input, activation_interval) = parse::u32(input)?;
+        let (input, renewal_interval) = parse::u32(input)?;
+        let (input, validity) = checked(parse::u32, zero_if_refused).parse(input)?;
+        let (input, host_time) = parse::u64(input)?;
+        let (input, request_digest) = parse::array(input)?;
+        let (input, certificate) = Certificate::parser(input)?;
+        let (input, ()) = parse::reserved::<2>(input)?;
+        let body = Self {
+            verdict: match refusal {
+                None => Verdict::Granted { count, validity: Validity::from_wire(validity) },
+                Some(refusal) => Verdict::Refused(refusal),
+            },
+            duplicate: flags & FLAG_DUPLICATE != 0,
+            activation_interval: Minutes(activation_interval),
+            renewal_interval: Minutes(renewal_interval),
+            host_time: UnixTime::from_secs(host_time),
+            request_digest: Digest(request_digest),
+            certificate,
+        };
+        Ok((input, body))
+    }
+}
