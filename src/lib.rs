@@ -21,8 +21,10 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+mod cursor;
 pub mod fingerprint;
 pub mod policy;
+pub mod storage;
 pub mod table;
 pub mod time;
 pub mod trust;

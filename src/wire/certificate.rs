@@ -2,11 +2,11 @@
 
 use nom::Parser;
 
-use super::emit::Writer;
 use super::error::{Fault, Malformed};
 use super::id::PublicKey;
 use super::parse::{self, Parsed, checked};
 use super::{SIGNATURE_LEN, Signature};
+use crate::cursor::Writer;
 use crate::time::{EpochMinute, UnixTime};
 
 /// Bytes of a certificate.

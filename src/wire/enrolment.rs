@@ -3,13 +3,13 @@
 use nom::Parser;
 
 use super::certificate::{CERTIFICATE_LEN, Certificate};
-use super::emit::Writer;
 use super::error::{Fault, Malformed};
 use super::id::{KeyId, Nonce, PublicKey};
 use super::name::Name;
 use super::parse::{self, Parsed, checked};
 use super::status::Refusal;
 use super::{Digest, Frame, Kind, SIGNATURE_LEN, SIGNED_LEN, Signature, TAG_LEN, TAGGED_LEN};
+use crate::cursor::Writer;
 use crate::fingerprint::Fingerprint;
 use crate::time::UnixTime;
 

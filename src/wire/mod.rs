@@ -9,7 +9,6 @@
 //!   [`trust`](crate::trust)'s business, and what it has verified has a type of its own.
 
 mod certificate;
-mod emit;
 mod enrolment;
 mod error;
 mod host_id;
@@ -33,6 +32,8 @@ pub use response::{Response, ResponseBody, Validity, Verdict};
 pub use status::{LicenceStatus, Method, Refusal};
 
 pub(crate) use enrolment::POSSESSION_LEN;
+
+use crate::cursor::Writer;
 
 /// Bytes of every frame, each way.
 pub const FRAME_LEN: usize = 250;
@@ -128,14 +129,14 @@ pub fn frame_from_slice(bytes: &[u8]) -> Result<&Frame, Malformed> {
 /// A signed part and its signature, put together.
 pub(crate) fn signed_frame(signed: &[u8; SIGNED_LEN], signature: &Signature) -> Frame {
     let mut frame = [0; FRAME_LEN];
-    emit::Writer::new(&mut frame).put(signed).put(&signature.0).finish();
+    Writer::new(&mut frame).put(signed).put(&signature.0).finish();
     frame
 }
 
 /// A tagged part and its tag, put together.
 pub(crate) fn tagged_frame(tagged: &[u8; TAGGED_LEN], tag: &[u8; TAG_LEN]) -> Frame {
     let mut frame = [0; FRAME_LEN];
-    emit::Writer::new(&mut frame).put(tagged).put(tag).finish();
+    Writer::new(&mut frame).put(tagged).put(tag).finish();
     frame
 }
 
@@ -145,7 +146,7 @@ pub(crate) fn tagged_part(
     signature: &Signature,
 ) -> [u8; TAGGED_LEN] {
     let mut tagged = [0; TAGGED_LEN];
-    emit::Writer::new(&mut tagged).put(signed).put(&signature.0).finish();
+    Writer::new(&mut tagged).put(signed).put(&signature.0).finish();
     tagged
 }
 

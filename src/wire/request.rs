@@ -4,13 +4,13 @@ use core::num::NonZeroU32;
 
 use nom::Parser;
 
-use super::emit::Writer;
 use super::error::{Fault, Malformed};
 use super::id::{ActivationId, ApplicationId, Cmid, CountedId, KeyId, Nonce};
 use super::name::Name;
 use super::parse::{self, Parsed, checked};
 use super::status::{LicenceStatus, Method};
 use super::{Frame, Kind, TAG_LEN, TAGGED_LEN};
+use crate::cursor::Writer;
 use crate::fingerprint::Fingerprint;
 use crate::time::{Minutes, UnixTime};
 

@@ -3,11 +3,11 @@
 use nom::Parser;
 
 use super::certificate::{CERTIFICATE_LEN, Certificate};
-use super::emit::Writer;
 use super::error::{Fault, Malformed};
 use super::parse::{self, Parsed, checked};
 use super::status::Refusal;
 use super::{Digest, Frame, Kind, SIGNED_LEN, Signature};
+use crate::cursor::Writer;
 use crate::time::{Minutes, UnixTime};
 
 /// What a host or the authority answers. That it was parsed says nothing of its signatures.
