@@ -49,10 +49,14 @@
 //! ```
 
 mod envelope;
+#[cfg(feature = "std")]
+mod file;
 mod memory;
 mod slots;
 
 pub use envelope::{Damage, ENVELOPE_LEN, VERSION, image_len};
+#[cfg(feature = "std")]
+pub use file::FileStore;
 pub use memory::{MemoryFull, MemoryStore};
 pub use slots::{Found, SaveError, SlotState, Slots};
 
