@@ -21,8 +21,10 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod client;
 mod cursor;
 pub mod fingerprint;
+pub mod host;
 pub mod policy;
 pub mod storage;
 pub mod table;

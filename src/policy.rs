@@ -118,6 +118,33 @@ pub fn spread(wait: Duration, random: u32) -> Duration {
     Duration::from_millis(millis.saturating_sub(tenth).saturating_add(offset))
 }
 
+/// Wait before a renewal: the interval, bounded and spread, or half the validity (`None` for a
+/// perpetual one) where that is shorter, so that no activation ends before it is renewed.
+#[must_use]
+pub fn renewal_wait(interval: Minutes, validity: Option<Duration>, random: u32) -> Duration {
+    let wait = spread(bounded_interval(interval).as_duration(), random);
+    validity.map_or(wait, |validity| wait.min(half(validity)))
+}
+
+/// How long before the end of an activation its missing renewal is warned about: 30 days, or half
+/// the validity where that is shorter.
+#[must_use]
+pub fn warning_period(validity: Duration) -> Duration {
+    WARNING_PERIOD.as_duration().min(half(validity))
+}
+
+/// How long an activated client that is due at a start waits at most: a tenth of the activation
+/// interval, so that a site that starts together after a power cut does not ask together.
+#[must_use]
+pub fn start_wait(activation_interval: Minutes, random: u32) -> Duration {
+    let tenth = u64::from(bounded_interval(activation_interval).0).saturating_mul(6_000);
+    Duration::from_millis(tenth.saturating_mul(u64::from(random)) >> 32)
+}
+
+fn half(span: Duration) -> Duration {
+    span.checked_div(2).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,5 +220,24 @@ mod tests {
             let spread = spread(wait, random).as_secs();
             assert!((6480..7920).contains(&spread), "{spread}");
         }
+    }
+
+    #[test]
+    fn renewal_comes_before_the_end() {
+        let day = Duration::from_secs(86_400);
+        assert_eq!(
+            renewal_wait(RENEWAL_INTERVAL, Some(180 * day), u32::MAX / 2).as_secs(),
+            604_799
+        );
+        assert_eq!(renewal_wait(RENEWAL_INTERVAL, Some(day), 0), day / 2);
+        assert_eq!(renewal_wait(Minutes(0), None, 0), Duration::from_secs(810), "15 min - 10 %");
+        assert_eq!(warning_period(180 * day), 30 * day);
+        assert_eq!(warning_period(10 * day), 5 * day);
+    }
+
+    #[test]
+    fn start_wait_is_below_a_tenth_of_the_interval() {
+        assert_eq!(start_wait(ACTIVATION_INTERVAL, 0), Duration::ZERO);
+        assert_eq!(start_wait(ACTIVATION_INTERVAL, u32::MAX), Duration::from_millis(719_999));
     }
 }

@@ -1,0 +1,141 @@
+//! How an exchange ends: with an answer that is accepted, with one that is discarded, or with none.
+
+use rand_core::CryptoRng;
+
+use super::record::Activation;
+use super::span::Span;
+use super::step::{Discard, Failure, Outcome};
+use super::{Asking, Client, Phase, new_cmid};
+use crate::policy::{self, Skew};
+use crate::time::{Now, UnixTime};
+use crate::trust::{Expected, Verified, verify_response};
+use crate::wire::{self, Method, Response, Verdict};
+
+impl Client<'_> {
+    /// Takes an answer to the pending request. All that follows from it is in what
+    /// [`poll`](Self::poll) says next.
+    ///
+    /// # Errors
+    ///
+    /// The answer is not accepted (PROTOCOL 11) and has changed nothing. The request stays pending:
+    /// listen on (UDP) or [give up](Self::give_up).
+    pub fn handle_response(
+        &mut self,
+        now: Now,
+        rng: &mut impl CryptoRng,
+        answer: &[u8],
+    ) -> Result<Outcome, Discard> {
+        let Phase::Asking(asking) = self.phase else { return Err(Discard::NotAsked) };
+        let response = self.accept(now, &asking, answer)?;
+        let body = &response.body;
+        self.record.floor = self.record.floor.max(body.host_time);
+        self.activation_interval = policy::bounded_interval(body.activation_interval);
+        self.preferred = asking.host;
+        self.unsaved = true;
+        let duplicate = body.duplicate;
+        let outcome = match body.verdict {
+            Verdict::Refused(refusal) => {
+                self.last_attempt = Some(Ok(Outcome::Refused(refusal)));
+                self.next_host(&asking, now, rng);
+                return Ok(Outcome::Refused(refusal));
+            }
+            Verdict::Granted { count, .. }
+                if policy::meets_threshold(count, self.product.required_count) =>
+            {
+                self.activate(&asking, response, now, rng);
+                Outcome::Activated { count }
+            }
+            Verdict::Granted { count, .. } => {
+                self.rest_for_retry(now, rng);
+                let required = self.product.required_count.get();
+                Outcome::BelowThreshold { count, required }
+            }
+        };
+        if duplicate {
+            self.rearm_automatically(&asking, now, rng);
+        }
+        self.last_attempt = Some(Ok(outcome));
+        Ok(outcome)
+    }
+
+    /// Ends the exchange with the host that was asked: the next one's turn, or a wait for the
+    /// activation interval when all had theirs. Without a pending request nothing happens.
+    pub fn give_up(&mut self, now: Now, rng: &mut impl CryptoRng, failure: Failure) {
+        let Phase::Asking(asking) = self.phase else { return };
+        self.last_attempt = Some(Err(failure));
+        self.next_host(&asking, now, rng);
+    }
+
+    /// All checks of PROTOCOL 11, in its order.
+    fn accept(
+        &self,
+        now: Now,
+        asking: &Asking,
+        answer: &[u8],
+    ) -> Result<Verified<Response>, Discard> {
+        let answer = wire::frame_from_slice(answer)
+            .map_err(|malformed| Discard::Untrusted(malformed.into()))?;
+        let known = self.record.activation.as_ref().map(|held| held.response.certificate());
+        let expected = Expected {
+            request: &asking.frame,
+            method: Method::Count,
+            product: self.product.coverage,
+            roots: self.product.roots,
+            known_certificate: known.as_ref(),
+        };
+        let response = verify_response(answer, &expected).map_err(Discard::Untrusted)?;
+        self.check_time(now, response.body.host_time)?;
+        Ok(response)
+    }
+
+    fn check_time(&self, now: Now, host_time: UnixTime) -> Result<(), Discard> {
+        if let Some(clock) = now.clock {
+            let skew = Skew::of(clock, host_time);
+            if !skew.is_tolerable() {
+                return Err(Discard::ClockSkew(skew));
+            }
+        }
+        if !policy::above_floor(host_time, self.record.floor) {
+            let behind = Skew::of(host_time, self.record.floor).seconds();
+            return Err(Discard::BelowFloor { behind });
+        }
+        Ok(())
+    }
+
+    fn activate(
+        &mut self,
+        asking: &Asking,
+        response: Verified<Response>,
+        now: Now,
+        rng: &mut impl CryptoRng,
+    ) {
+        let age = Span::begin_at(response.body.host_time, now);
+        self.record.activation = Some(Activation { request: asking.frame, response, age });
+        self.record.previous_cmid = None;
+        self.record.out_of_tolerance = None;
+        self.rest_for_renewal(core::time::Duration::ZERO, now, rng);
+    }
+
+    /// Two machines share this CMID (PROTOCOL 8): takes a new one and asks the same host again at
+    /// once. An answer to that request does not rearm again, whatever the host says, so that no
+    /// host can make a client ask without end.
+    fn rearm_automatically(&mut self, asking: &Asking, now: Now, rng: &mut impl CryptoRng) {
+        if asking.rearmed {
+            return;
+        }
+        let fresh = new_cmid(rng);
+        self.record.replace_cmid(fresh);
+        self.rearm_to_report = true;
+        self.ask(asking.host, asking.tried, true, now, rng);
+    }
+
+    fn next_host(&mut self, asking: &Asking, now: Now, rng: &mut impl CryptoRng) {
+        if asking.tried >= self.hosts.get() {
+            self.rest_for_retry(now, rng);
+        } else {
+            // `hosts` is not zero, so there is a remainder.
+            let next = asking.host.saturating_add(1).checked_rem(self.hosts.get()).unwrap_or(0);
+            self.ask(next, asking.tried.saturating_add(1), asking.rearmed, now, rng);
+        }
+    }
+}

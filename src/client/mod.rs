@@ -1,0 +1,512 @@
+//! The client: the whole life of a product's activation, without I/O (PROTOCOL 11).
+//!
+//! A driver calls [`Client::poll`] and does what it says: save, report, send, wait. What comes back
+//! from a host goes to [`Client::handle_response`]; when nothing comes, [`Client::give_up`].
+//!
+//! ```text
+//! loop {
+//!     match client.poll(now(), &mut rng) {
+//!         Step::Save => store(client.image(now())),
+//!         Step::Report(event) => log(event),
+//!         Step::Send { host } => match exchange(hosts[host], client.pending_frame()) {
+//!             Some(answer) => client.handle_response(now(), &mut rng, &answer)
+//!                 .map_err(|discard| client.give_up(now(), &mut rng, discard.into())),
+//!             None => client.give_up(now(), &mut rng, Failure::NoAnswer),
+//!         },
+//!         Step::Wait { until } => sleep(until),
+//!     }
+//! }
+//! ```
+//!
+//! Every call may change the next deadline; late, early and repeated calls of `poll` are harmless.
+//! Whether the product is licensed is not stored but derived, each time it is asked, from the
+//! believed activation and the clocks: [`Client::licence`].
+
+mod accept;
+mod product;
+mod record;
+mod span;
+mod step;
+
+pub use product::{Limits, Machine, Product};
+pub use record::IMAGE_LEN;
+pub use step::{Discard, Event, Failure, Outcome, Rejection, Step};
+
+use core::fmt;
+use core::num::NonZeroU8;
+use core::time::Duration;
+
+use rand_core::CryptoRng;
+
+use crate::policy;
+use crate::storage::Corrupt;
+use crate::time::{Instant, Minutes, Now, UnixTime};
+use crate::trust::{self, TagSchedule};
+use crate::wire::{Cmid, Frame, HostId, LicenceStatus, Method, Nonce, Request, Verdict};
+use record::Record;
+use span::Span;
+
+/// How long a client waits for its driver to bring an answer: longer than any transport takes.
+const EXCHANGE_LIMIT: Duration = Duration::from_secs(120);
+
+/// How often running time is saved, and a coming end is warned about.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// One product on one machine.
+#[derive(Debug)]
+pub struct Client<'a> {
+    product: &'a Product<'a>,
+    machine: Machine<'a>,
+    hosts: NonZeroU8,
+    record: Record,
+    phase: Phase,
+    /// The host that answered last, else the first.
+    preferred: u8,
+    activation_interval: Minutes,
+    last_attempt: Option<Result<Outcome, Failure>>,
+    /// What people were told last.
+    reported: LicenceStatus,
+    rejection: Option<Rejection>,
+    rearm_to_report: bool,
+    unsaved: bool,
+    checkpoint_at: Instant,
+    warn_at: Instant,
+}
+
+/// Where in the cycle of asking and waiting the client is.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is no heap, and one client has one phase")]
+enum Phase {
+    /// Nothing to ask before `until`. If the licence ends meanwhile, `retry_at` counts instead.
+    Resting { until: Instant, retry_at: Instant },
+    /// A request is made and waits for its answer.
+    Asking(Asking),
+}
+
+/// A request on its way.
+#[derive(Clone, Copy, Debug)]
+struct Asking {
+    frame: Frame,
+    host: u8,
+    /// Hosts asked in this round, this one included.
+    tried: u8,
+    /// Whether the driver was told to send.
+    sent: bool,
+    /// Whether this request follows an automatic rearm, so that another does not follow at once.
+    rearmed: bool,
+    deadline: Instant,
+}
+
+/// The state of a licence and how long it stays so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Licence {
+    /// The status; only [`LicenceStatus::Licensed`] is activated.
+    pub status: LicenceStatus,
+    /// Time left in it; `None` when there is no limit.
+    pub left: Option<Duration>,
+}
+
+/// The activation that a client holds, whether or not it still counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ActivationInfo {
+    /// The host that granted it.
+    pub host_id: HostId,
+    /// The host's time when it did.
+    pub host_time: UnixTime,
+    /// The count it granted on.
+    pub count: u32,
+    /// How long it lasts; `None` for ever.
+    pub validity: Option<Duration>,
+    /// The wait until the renewal, as the client obeys it.
+    pub renewal_interval: Minutes,
+}
+
+// What a microcontroller spends on one client; its product and roots lie in flash.
+const _: () = assert!(size_of::<Client<'static>>() <= 1024);
+
+/// The product was rearmed by hand as often as it allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct RearmLimitReached {
+    /// How often it allows.
+    pub limit: u8,
+}
+
+impl<'a> Client<'a> {
+    /// A client at its very first start: takes a new CMID, begins the initial grace.
+    ///
+    /// `hosts` is the number of hosts in the driver's list.
+    pub fn new(
+        product: &'a Product<'a>,
+        machine: Machine<'a>,
+        hosts: NonZeroU8,
+        now: Now,
+        rng: &mut impl CryptoRng,
+    ) -> Self {
+        let record = Record::new(new_cmid(rng), now);
+        Self { unsaved: true, ..Self::with_record(product, machine, hosts, record, now) }
+    }
+
+    /// A client at a later start, from the image it stored.
+    ///
+    /// The stored activation is verified again. When it is not believed the client starts without
+    /// it and reports [`Event::StoredActivationRejected`]; when the hardware has changed too much it
+    /// starts in out-of-tolerance grace.
+    ///
+    /// # Errors
+    ///
+    /// The image is not one that [`image`](Self::image) made.
+    pub fn resume(
+        product: &'a Product<'a>,
+        machine: Machine<'a>,
+        hosts: NonZeroU8,
+        image: &[u8],
+        now: Now,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, Corrupt> {
+        let (record, rejection) = Record::parse(image, product, now)?;
+        let mut client = Self::with_record(product, machine, hosts, record, now);
+        client.rejection = rejection;
+        client.check_hardware(now);
+        client.reported = client.licence(now).status;
+        client.rest_after_start(now, rng);
+        Ok(client)
+    }
+
+    fn with_record(
+        product: &'a Product<'a>,
+        machine: Machine<'a>,
+        hosts: NonZeroU8,
+        record: Record,
+        now: Now,
+    ) -> Self {
+        let checkpoint_at = now.monotonic.after(CHECKPOINT_INTERVAL);
+        Self {
+            product,
+            machine,
+            hosts,
+            record,
+            phase: Phase::Resting { until: now.monotonic, retry_at: now.monotonic },
+            preferred: 0,
+            activation_interval: policy::bounded_interval(product.limits.activation_interval),
+            last_attempt: None,
+            reported: LicenceStatus::InitialGrace,
+            rejection: None,
+            rearm_to_report: false,
+            unsaved: false,
+            checkpoint_at,
+            warn_at: now.monotonic,
+        }
+    }
+
+    /// What to do now. Call until it says [`Step::Wait`].
+    pub fn poll(&mut self, now: Now, rng: &mut impl CryptoRng) -> Step {
+        if now.monotonic >= self.checkpoint_at {
+            self.checkpoint_at = now.monotonic.after(CHECKPOINT_INTERVAL);
+            self.unsaved = true;
+        }
+        if core::mem::take(&mut self.unsaved) {
+            return Step::Save;
+        }
+        if let Some(event) = self.event(now) {
+            return Step::Report(event);
+        }
+        if matches!(&self.phase, Phase::Asking(asking) if asking.sent && now.monotonic >= asking.deadline)
+        {
+            self.give_up(now, rng, Failure::NoAnswer);
+        }
+        if self.is_due(now) {
+            self.ask(self.preferred, 1, false, now, rng);
+        }
+        match &mut self.phase {
+            Phase::Asking(asking) if !asking.sent => {
+                asking.sent = true;
+                asking.deadline = now.monotonic.after(EXCHANGE_LIMIT);
+                Step::Send { host: asking.host }
+            }
+            Phase::Asking(asking) => Step::Wait { until: asking.deadline },
+            Phase::Resting { .. } => Step::Wait { until: self.wake_at(now) },
+        }
+    }
+
+    /// The request that waits for an answer, to be sent as it is, also when it is repeated.
+    #[must_use]
+    pub const fn pending_frame(&self) -> Option<&Frame> {
+        match &self.phase {
+            Phase::Asking(asking) => Some(&asking.frame),
+            Phase::Resting { .. } => None,
+        }
+    }
+
+    /// Asks at the next [`poll`](Self::poll), without waiting for the interval: somebody wants to
+    /// know now.
+    pub fn ask_now(&mut self, now: Now) {
+        if let Phase::Resting { until, .. } = &mut self.phase {
+            *until = now.monotonic;
+        }
+    }
+
+    /// Asks this host first at the next round: the driver knows that it answered last.
+    pub const fn prefer_host(&mut self, host: u8) {
+        if host < self.hosts.get() {
+            self.preferred = host;
+        }
+    }
+
+    /// Tells the client that its hardware is now this one.
+    pub fn set_machine(&mut self, machine: Machine<'a>, now: Now) {
+        self.machine = machine;
+        self.check_hardware(now);
+    }
+
+    /// Rearms by hand (PROTOCOL 8): a new CMID, no activation, and the initial grace from its
+    /// beginning. Then the client asks.
+    ///
+    /// # Errors
+    ///
+    /// The product does not allow it once more. Nothing has changed then.
+    pub fn rearm(&mut self, now: Now, rng: &mut impl CryptoRng) -> Result<(), RearmLimitReached> {
+        let limit = self.product.limits.rearms;
+        if self.record.rearms_used >= limit {
+            return Err(RearmLimitReached { limit });
+        }
+        self.record = Record {
+            previous_cmid: Some(self.record.cmid),
+            rearms_used: self.record.rearms_used.saturating_add(1),
+            floor: self.record.floor,
+            ..Record::new(new_cmid(rng), now)
+        };
+        self.phase = Phase::Resting { until: now.monotonic, retry_at: now.monotonic };
+        self.unsaved = true;
+        Ok(())
+    }
+
+    /// The licence at this moment.
+    #[must_use]
+    pub fn licence(&self, now: Now) -> Licence {
+        let running = |status, span: &Span, limit: Duration| match span.left_of(limit, now) {
+            Duration::ZERO => Licence { status: LicenceStatus::Notification, left: None },
+            left => Licence { status, left: Some(left) },
+        };
+        let limits = &self.product.limits;
+        match (&self.record.out_of_tolerance, &self.record.activation) {
+            (Some(span), _) => running(
+                LicenceStatus::OutOfToleranceGrace,
+                span,
+                limits.tolerance_grace.as_duration(),
+            ),
+            (None, Some(activation)) => match activation.validity(self.product) {
+                None => Licence { status: LicenceStatus::Licensed, left: None },
+                Some(validity) => running(LicenceStatus::Licensed, &activation.age, validity),
+            },
+            (None, None) => running(
+                LicenceStatus::InitialGrace,
+                &self.record.grace,
+                limits.initial_grace.as_duration(),
+            ),
+        }
+    }
+
+    /// Whether the product is activated at this moment.
+    #[must_use]
+    pub fn is_activated(&self, now: Now) -> bool {
+        self.licence(now).status == LicenceStatus::Licensed
+    }
+
+    /// The machine's id.
+    #[must_use]
+    pub const fn cmid(&self) -> Cmid {
+        self.record.cmid
+    }
+
+    /// How often the product can still be rearmed by hand.
+    #[must_use]
+    pub const fn rearms_left(&self) -> u8 {
+        self.product.limits.rearms.saturating_sub(self.record.rearms_used)
+    }
+
+    /// How the last exchange ended; `None` before the first.
+    #[must_use]
+    pub const fn last_attempt(&self) -> Option<Result<Outcome, Failure>> {
+        self.last_attempt
+    }
+
+    /// The latest host time ever accepted; `None` before the first.
+    #[must_use]
+    pub fn floor(&self) -> Option<UnixTime> {
+        (self.record.floor > UnixTime::from_secs(0)).then_some(self.record.floor)
+    }
+
+    /// The activation it holds, also when that has ended or the hardware no longer matches.
+    #[must_use]
+    pub fn activation(&self) -> Option<ActivationInfo> {
+        let activation = self.record.activation.as_ref()?;
+        let body = &activation.response.body;
+        let Verdict::Granted { count, .. } = body.verdict else { return None };
+        Some(ActivationInfo {
+            host_id: trust::host_id(&body.certificate.claims.public_key),
+            host_time: body.host_time,
+            count,
+            validity: activation.validity(self.product),
+            renewal_interval: policy::bounded_interval(body.renewal_interval),
+        })
+    }
+
+    /// The state to store, in the form that [`resume`](Self::resume) reads.
+    #[must_use]
+    pub fn image(&self, now: Now) -> [u8; IMAGE_LEN] {
+        self.record.emit(now)
+    }
+
+    /// The next thing to report, each one once.
+    fn event(&mut self, now: Now) -> Option<Event> {
+        if let Some(rejection) = self.rejection.take() {
+            return Some(Event::StoredActivationRejected(rejection));
+        }
+        if core::mem::take(&mut self.rearm_to_report) {
+            return Some(Event::Rearmed);
+        }
+        let licence = self.licence(now);
+        if licence.status != self.reported {
+            let from = core::mem::replace(&mut self.reported, licence.status);
+            return Some(Event::StatusChanged { from, to: licence.status });
+        }
+        let left = licence.left.filter(|left| *left <= self.warning_period())?;
+        if licence.status != LicenceStatus::Licensed || now.monotonic < self.warn_at {
+            return None;
+        }
+        self.warn_at = now.monotonic.after(CHECKPOINT_INTERVAL);
+        Some(Event::ExpiresSoon { left })
+    }
+
+    fn warning_period(&self) -> Duration {
+        let activation = self.record.activation.as_ref();
+        let validity = activation.and_then(|activation| activation.validity(self.product));
+        policy::warning_period(validity.unwrap_or(Duration::MAX))
+    }
+
+    fn is_due(&self, now: Now) -> bool {
+        match self.phase {
+            Phase::Resting { until, retry_at } => {
+                now.monotonic >= until || (now.monotonic >= retry_at && !self.is_activated(now))
+            }
+            Phase::Asking(_) => false,
+        }
+    }
+
+    /// When something happens by itself: the next request, the end of the status, a warning, a
+    /// checkpoint.
+    fn wake_at(&self, now: Now) -> Instant {
+        let Phase::Resting { until, retry_at } = self.phase else { return self.checkpoint_at };
+        let licence = self.licence(now);
+        let mut wake = until.min(self.checkpoint_at);
+        if let Some(left) = licence.left {
+            wake = wake.min(now.monotonic.after(left));
+        }
+        if licence.status == LicenceStatus::Licensed {
+            if let Some(left) = licence.left {
+                let until_warning = left.saturating_sub(self.warning_period());
+                wake = wake.min(now.monotonic.after(until_warning).max(self.warn_at));
+            }
+        } else {
+            wake = wake.min(retry_at);
+        }
+        // A status that ends within the clock's own tick would otherwise be asked for at once.
+        wake.max(now.monotonic.after(Duration::from_millis(1)))
+    }
+
+    /// Makes a new request for a host.
+    fn ask(&mut self, host: u8, tried: u8, rearmed: bool, now: Now, rng: &mut impl CryptoRng) {
+        let licence = self.licence(now);
+        let mut nonce = [0; 16];
+        rng.fill_bytes(&mut nonce);
+        let product = self.product;
+        let request = Request {
+            virtual_machine: self.machine.virtual_machine,
+            renewal: licence.status == LicenceStatus::Licensed,
+            licence_status: licence.status,
+            method: Method::Count,
+            required_count: product.required_count,
+            time_left: licence.left.map_or(Minutes(0), Minutes::from_duration),
+            application_id: product.application_id,
+            activation_id: product.activation_id,
+            counted_id: product.counted_id,
+            cmid: self.record.cmid,
+            previous_cmid: self.record.previous_cmid,
+            client_time: now.clock,
+            nonce: Nonce(nonce),
+            fingerprint: self.machine.fingerprint,
+            workstation_name: self.machine.workstation_name,
+            key_id: product.key_id,
+        };
+        let frame = TagSchedule::new(&product.tag_key).seal(&request);
+        let deadline = now.monotonic.after(EXCHANGE_LIMIT);
+        self.phase = Phase::Asking(Asking { frame, host, tried, sent: false, rearmed, deadline });
+    }
+
+    /// Rests for a spread activation interval.
+    fn rest_for_retry(&mut self, now: Now, rng: &mut impl CryptoRng) {
+        let wait = policy::spread(self.activation_interval.as_duration(), rng.next_u32());
+        let until = now.monotonic.after(wait);
+        self.phase = Phase::Resting { until, retry_at: until };
+    }
+
+    /// Rests until the renewal, of which `elapsed` has passed.
+    fn rest_for_renewal(&mut self, elapsed: Duration, now: Now, rng: &mut impl CryptoRng) {
+        let Some(activation) = &self.record.activation else {
+            return self.rest_for_retry(now, rng);
+        };
+        let interval = activation.response.body.renewal_interval;
+        let wait =
+            policy::renewal_wait(interval, activation.validity(self.product), rng.next_u32());
+        let until = now.monotonic.after(wait.saturating_sub(elapsed));
+        let retry = policy::spread(self.activation_interval.as_duration(), rng.next_u32());
+        self.phase = Phase::Resting { until, retry_at: now.monotonic.after(retry) };
+    }
+
+    /// At a start, a client that is not activated asks at once. An activated one goes on with its
+    /// renewal interval, and waits a little when that has passed or nobody can tell: after a power
+    /// cut a whole site starts together.
+    fn rest_after_start(&mut self, now: Now, rng: &mut impl CryptoRng) {
+        let Some(activation) = &self.record.activation else { return };
+        if !self.is_activated(now) {
+            return;
+        }
+        let elapsed = if now.clock.is_some() { activation.age.elapsed(now) } else { Duration::MAX };
+        self.rest_for_renewal(elapsed, now, rng);
+        let wait = policy::start_wait(self.activation_interval, rng.next_u32());
+        let least = now.monotonic.after(wait);
+        if let Phase::Resting { until, .. } = &mut self.phase {
+            *until = least.max(*until);
+        }
+    }
+
+    /// Compares the hardware with that of the activation, and begins or ends the grace.
+    fn check_hardware(&mut self, now: Now) {
+        let Some(activation) = &self.record.activation else { return };
+        let matches = activation.is_of(&self.machine, self.product);
+        match (matches, &self.record.out_of_tolerance) {
+            (true, Some(_)) => self.record.out_of_tolerance = None,
+            (false, None) => self.record.out_of_tolerance = Some(Span::begin(now)),
+            _ => return,
+        }
+        self.unsaved = true;
+        self.ask_now(now);
+    }
+}
+
+fn new_cmid(rng: &mut impl CryptoRng) -> Cmid {
+    let mut bytes = [0; 16];
+    rng.fill_bytes(&mut bytes);
+    Cmid::from_random(bytes)
+}
+
+impl fmt::Display for RearmLimitReached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this product can be rearmed {} times, and was", self.limit)
+    }
+}
+
+impl core::error::Error for RearmLimitReached {}

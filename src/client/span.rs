@@ -1,0 +1,103 @@
+//! Time that has passed since something, measured by clocks that fail.
+
+use core::time::Duration;
+
+use crate::time::{Instant, Now, UnixTime};
+
+/// Time since a mark, as the larger of what two clocks say: the monotonic one, which knows only the
+/// time that the device was running, and the calendar, which knows all of it when it is right.
+///
+/// A calendar that was set forward makes a span look longer and, set right, as long as it is:
+/// nothing is lost by the mistake. Set back, it cannot make a span shorter than the running time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The calendar at the mark; 0 when there was none.
+    since: UnixTime,
+    /// Milliseconds of running time up to `counted_to`.
+    ran_millis: u64,
+    counted_to: Instant,
+}
+
+impl Span {
+    const NO_CALENDAR: UnixTime = UnixTime::from_secs(0);
+
+    /// A span that begins now.
+    pub(super) const fn begin(now: Now) -> Self {
+        let since = match now.clock {
+            Some(clock) => clock,
+            None => Self::NO_CALENDAR,
+        };
+        Self::begin_at(since, now)
+    }
+
+    /// A span that begins now, which a trusted calendar calls `since`.
+    pub(super) const fn begin_at(since: UnixTime, now: Now) -> Self {
+        Self { since, ran_millis: 0, counted_to: now.monotonic }
+    }
+
+    /// A span read from a store at the start of the device.
+    pub(super) const fn resume(since: UnixTime, ran_secs: u64, now: Now) -> Self {
+        Self { since, ran_millis: ran_secs.saturating_mul(1_000), counted_to: now.monotonic }
+    }
+
+    /// What a store keeps: the mark and the seconds of running time up to `now`.
+    pub(super) fn stored(&self, now: Now) -> (UnixTime, u64) {
+        (self.since, self.ran(now).as_secs())
+    }
+
+    /// Time since the mark.
+    pub(super) fn elapsed(&self, now: Now) -> Duration {
+        let calendar = match now.clock {
+            Some(clock) if self.since != Self::NO_CALENDAR => clock.since(self.since),
+            _ => Duration::ZERO,
+        };
+        self.ran(now).max(calendar)
+    }
+
+    /// What is left of `limit`; zero when it is over.
+    pub(super) fn left_of(&self, limit: Duration, now: Now) -> Duration {
+        limit.saturating_sub(self.elapsed(now))
+    }
+
+    fn ran(&self, now: Now) -> Duration {
+        Duration::from_millis(self.ran_millis).saturating_add(now.monotonic.since(self.counted_to))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now(millis: u64, clock: Option<u64>) -> Now {
+        Now::new(Instant::from_millis(millis), clock.map(UnixTime::from_secs))
+    }
+
+    #[test]
+    fn the_larger_clock_counts() {
+        let span = Span::begin(now(5_000, Some(1_000)));
+        assert_eq!(span.elapsed(now(5_000, Some(1_000))), Duration::ZERO);
+        assert_eq!(span.elapsed(now(65_000, Some(1_010))), Duration::from_secs(60));
+        assert_eq!(span.elapsed(now(65_000, Some(5_000))), Duration::from_secs(4_000));
+        assert_eq!(span.elapsed(now(65_000, Some(0))), Duration::from_secs(60), "set back");
+        assert_eq!(span.elapsed(now(65_000, None)), Duration::from_secs(60), "clock lost");
+    }
+
+    #[test]
+    fn running_time_survives_a_restart() {
+        let before = Span::begin(now(0, None));
+        let (since, ran) = before.stored(now(100_000, None));
+        let after = Span::resume(since, ran, now(7, None));
+        assert_eq!(after.elapsed(now(7, None)), Duration::from_secs(100));
+        assert_eq!(after.elapsed(now(50_007, None)), Duration::from_secs(150));
+    }
+
+    #[test]
+    fn what_is_left_ends_at_zero() {
+        let span = Span::begin(now(0, None));
+        assert_eq!(
+            span.left_of(Duration::from_secs(60), now(59_000, None)),
+            Duration::from_secs(1)
+        );
+        assert_eq!(span.left_of(Duration::from_secs(60), now(61_000, None)), Duration::ZERO);
+    }
+}

@@ -1,0 +1,167 @@
+//! What a client wants done, what it reports, and how exchanges end.
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::policy::Skew;
+use crate::time::Instant;
+use crate::trust::Untrusted;
+use crate::wire::{LicenceStatus, Refusal};
+
+/// What the driver is to do next, one thing at a time.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Step {
+    /// Store [`Client::image`](super::Client::image), before anything else: a client whose CMID is
+    /// lost is counted twice.
+    Save,
+    /// Tell people; nothing else follows from it.
+    Report(Event),
+    /// Send [`Client::pending_frame`](super::Client::pending_frame) to this host, then call
+    /// [`Client::handle_response`](super::Client::handle_response) with what comes, or
+    /// [`Client::give_up`](super::Client::give_up).
+    Send {
+        /// Index of the host in the driver's list, below the number of hosts.
+        host: u8,
+    },
+    /// Nothing to do before this time. Calling earlier or later is harmless.
+    Wait {
+        /// When to call again.
+        until: Instant,
+    },
+}
+
+/// Something people want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Event {
+    /// The licence status changed, be it by an answer or by time.
+    StatusChanged {
+        /// Before.
+        from: LicenceStatus,
+        /// Now.
+        to: LicenceStatus,
+    },
+    /// The activation ends soon and could not be renewed. Repeated once a day.
+    ExpiresSoon {
+        /// Time left, at most 30 days.
+        left: Duration,
+    },
+    /// The stored activation is not believed: it was edited, or made for another product, machine
+    /// or root key. The client is not activated by it.
+    StoredActivationRejected(Rejection),
+    /// Another machine uses this machine's CMID: an image was cloned without resetting it. The
+    /// client has taken a new one and asks again.
+    Rearmed,
+}
+
+/// Why a stored activation is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Rejection {
+    /// Request or response do not verify.
+    Untrusted(Untrusted),
+    /// The request is of another product.
+    OtherProduct,
+    /// The request carries another machine's CMID.
+    OtherMachine,
+    /// The response does not activate: a refusal, or a count below the threshold.
+    NotActivating,
+}
+
+/// What an accepted answer led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Outcome {
+    /// Activated, or the activation renewed.
+    Activated {
+        /// The count that met the threshold; with method 1, activations left on the key.
+        count: u32,
+    },
+    /// The count is below the threshold.
+    BelowThreshold {
+        /// Machines that the host counts.
+        count: u32,
+        /// Machines that the product needs.
+        required: u32,
+    },
+    /// The host refused.
+    Refused(Refusal),
+}
+
+/// Why an answer was discarded. The request stays pending: on UDP a better answer may still come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Discard {
+    /// No request is pending.
+    NotAsked,
+    /// It cannot be believed.
+    Untrusted(Untrusted),
+    /// It is genuine, but the client's clock is more than 240 minutes from the host's.
+    ClockSkew(Skew),
+    /// It is genuine, but more than 240 minutes older than an answer accepted before.
+    BelowFloor {
+        /// How many seconds older.
+        behind: u64,
+    },
+}
+
+/// Why an exchange with one host failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Failure {
+    /// No answer came.
+    NoAnswer,
+    /// An answer came and was discarded.
+    Discarded(Discard),
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Untrusted(untrusted) => untrusted.fmt(f),
+            Self::OtherProduct => f.write_str("it is of another product"),
+            Self::OtherMachine => f.write_str("it is of another machine"),
+            Self::NotActivating => f.write_str("it does not activate"),
+        }
+    }
+}
+
+impl fmt::Display for Discard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAsked => f.write_str("an answer came that nobody asked for"),
+            Self::Untrusted(untrusted) => untrusted.fmt(f),
+            Self::ClockSkew(skew) => {
+                let (seconds, way) = match skew {
+                    Skew::Behind(seconds) => (*seconds, "behind"),
+                    Skew::Ahead(seconds) => (*seconds, "ahead of"),
+                };
+                write!(f, "your clock is {} {way} the host's", Coarse(seconds))
+            }
+            Self::BelowFloor { behind } => write!(
+                f,
+                "the host's clock is {} behind what a host has said before",
+                Coarse(*behind)
+            ),
+        }
+    }
+}
+
+impl core::error::Error for Discard {}
+
+/// A span in its largest whole unit, for people.
+struct Coarse(u64);
+
+impl fmt::Display for Coarse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            seconds @ 0..60 => write!(f, "{seconds} s"),
+            seconds @ 60..3_600 => write!(f, "{} min", seconds / 60),
+            seconds @ 3_600..172_800 => write!(f, "{} h", seconds / 3_600),
+            seconds => write!(f, "{} days", seconds / 86_400),
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The host: frame in, signed answer or silence out (PROTOCOL 10).
+//!
+//! [`Host::handle`] is the whole of it. It does no I/O, asks for no time and no randomness, and
+//! counts exactly one reason for each frame. A driver
+//!
+//! - calls it with every frame that arrives, and sends the answer if there is one; when there is
+//!   none it closes the connection or stays silent, and nothing else;
+//! - saves [`Host::snapshot`] now and then, and hands it to [`Host::restore`] at the next start.
+//!   What is lost with a snapshot is counted again when the machines ask again.
+//!
+//! Where several threads answer, [`Host::decide`] does all but the signature, which costs ten times
+//! the rest, so that a lock need not be held while signing.
+
+mod counters;
+mod pool;
+mod rate;
+mod silence;
+mod snapshot;
+
+pub use counters::{HostCounters, PoolCounters};
+pub use pool::{Pool, PoolStatus, Product};
+pub use rate::{RateLimit, Source};
+pub use silence::Silence;
+pub use snapshot::{RestoreFailure, Restored, SnapshotTooLong};
+
+use crate::policy::{self, Skew};
+use crate::table::Observation;
+use crate::time::{EpochMinute, Instant, Minutes, Now, UnixTime};
+use crate::trust::{self, ParsedRequest, Signer, TagKey, TagSchedule, Verified};
+use crate::wire::{
+    self, Certificate, Frame, KeyId, Method, Refusal, Request, ResponseBody, Validity, Verdict,
+};
+use rate::RateLimiter;
+
+/// A product's setup key as its host knows it: requests name the id, the schedule checks the tag.
+#[derive(Clone, Debug)]
+pub struct SetupKey {
+    id: KeyId,
+    schedule: TagSchedule,
+}
+
+impl SetupKey {
+    /// Makes the tag key ready for use.
+    #[must_use]
+    pub fn new(id: KeyId, tag_key: &TagKey) -> Self {
+        Self { id, schedule: TagSchedule::new(tag_key) }
+    }
+}
+
+/// What a host tells its clients, and how much it lets one of them ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Settings {
+    /// How long a client waits before the next try while not activated; sent as it is, clients
+    /// bound it to 15 to 43,200 minutes.
+    pub activation_interval: Minutes,
+    /// How long a client waits before renewing; sent as it is, clients bound it likewise.
+    pub renewal_interval: Minutes,
+    /// How long an activation lasts, below `0xFFFF_FFFF` minutes.
+    pub validity: Minutes,
+    /// Requests allowed from one source.
+    pub rate_limit: RateLimit,
+}
+
+impl Settings {
+    /// The protocol's defaults (PROTOCOL 5): 2 hours, 7 days, 180 days.
+    pub const DEFAULT: Self = Self {
+        activation_interval: policy::ACTIVATION_INTERVAL,
+        renewal_interval: policy::RENEWAL_INTERVAL,
+        validity: policy::VALIDITY,
+        rate_limit: RateLimit::DEFAULT,
+    };
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Counts machines and answers them.
+///
+/// `RECORDS` is the capacity of each pool's table, `SOURCES` (a multiple of 4) how many sources the
+/// rate limit remembers at once. The memory of the pools is the caller's, so that firmware can keep
+/// it in a `static` and a server on its heap.
+#[derive(Debug)]
+pub struct Host<'a, const RECORDS: usize, const SOURCES: usize> {
+    pools: &'a mut [Pool<'a, RECORDS>],
+    keys: &'a [SetupKey],
+    certificate: Option<Certificate>,
+    settings: Settings,
+    limiter: RateLimiter<SOURCES>,
+    counters: HostCounters,
+    table_time: TableTime,
+}
+
+impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> {
+    /// A host for these pools that knows these setup keys. Without a certificate it is silent.
+    ///
+    /// `hash_key` must be random and secret: it protects tables and rate limit from chosen input.
+    #[must_use]
+    pub fn new(
+        pools: &'a mut [Pool<'a, RECORDS>],
+        keys: &'a [SetupKey],
+        certificate: Option<Certificate>,
+        settings: Settings,
+        hash_key: [u8; 16],
+    ) -> Self {
+        for pool in &mut *pools {
+            pool.table.rekey(hash_key);
+        }
+        Self {
+            pools,
+            keys,
+            certificate,
+            settings,
+            limiter: RateLimiter::new(settings.rate_limit, hash_key),
+            counters: HostCounters::default(),
+            table_time: TableTime::Unset,
+        }
+    }
+
+    /// Answers one frame from `source`, or says why there is no answer. `signer` holds the key that
+    /// the certificate names.
+    ///
+    /// # Errors
+    ///
+    /// The reason for silence. It is for the host's own log and counters: the sender is told
+    /// nothing.
+    pub fn handle<S: Signer>(
+        &mut self,
+        now: Now,
+        source: Source,
+        frame: &[u8],
+        signer: &S,
+    ) -> Result<Frame, Silence> {
+        let body = self.decide(now, source, frame)?;
+        trust::sign_response(&body, signer).map_err(|_| self.signer_failed())
+    }
+
+    /// Does all that [`handle`](Self::handle) does except for the signature: counts the machine and
+    /// returns what is to be signed with [`trust::sign_response`].
+    pub fn decide(
+        &mut self,
+        now: Now,
+        source: Source,
+        frame: &[u8],
+    ) -> Result<ResponseBody, Silence> {
+        let decision = self.try_decide(now, source, frame);
+        self.counters.count(&decision);
+        decision
+    }
+
+    /// Counts an answer that [`decide`](Self::decide) gave and the signer then failed to sign.
+    pub fn signer_failed(&mut self) -> Silence {
+        self.counters.signer_failed();
+        Silence::Signer
+    }
+
+    /// Replaces the certificate, after an enrolment.
+    pub fn set_certificate(&mut self, certificate: Option<Certificate>) {
+        self.certificate = certificate;
+    }
+
+    /// The certificate that answers carry.
+    #[must_use]
+    pub const fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
+    /// What has happened since the start or, with [`restore`](Self::restore), since the first one.
+    #[must_use]
+    pub const fn counters(&self) -> &HostCounters {
+        &self.counters
+    }
+
+    /// Every pool's count and counters, with expired records gone.
+    pub fn pools(&mut self, now: Now) -> impl Iterator<Item = PoolStatus> {
+        let minute = self.table_time.minute(now);
+        self.pools.iter_mut().map(move |pool| pool.status(minute))
+    }
+
+    /// The checks, in the order of PROTOCOL 10.
+    fn try_decide(
+        &mut self,
+        now: Now,
+        source: Source,
+        frame: &[u8],
+    ) -> Result<ResponseBody, Silence> {
+        let frame = wire::frame_from_slice(frame)?;
+        let parsed = ParsedRequest::parse(frame)?;
+        if !self.limiter.allows(source, now.monotonic) {
+            return Err(Silence::RateLimited);
+        }
+        let certificate = self.certificate.ok_or(Silence::NoCertificate)?;
+        let host_time = now.clock.ok_or(Silence::NoClock)?;
+        let request = self.verify(parsed)?;
+        let minute = self.table_time.minute(now);
+        let (verdict, duplicate) = match self.count(&request, &certificate, host_time, minute) {
+            Ok(seen) => {
+                let validity = Validity::For(self.settings.validity);
+                (Verdict::Granted { count: seen.count, validity }, seen.duplicate())
+            }
+            Err(refusal) => (Verdict::Refused(refusal), false),
+        };
+        Ok(ResponseBody {
+            verdict,
+            duplicate,
+            activation_interval: self.settings.activation_interval,
+            renewal_interval: self.settings.renewal_interval,
+            host_time,
+            request_digest: trust::request_digest(frame),
+            certificate,
+        })
+    }
+
+    /// Counts the machine in its pool, or refuses it without a trace in the table.
+    fn count(
+        &mut self,
+        request: &Request<'_>,
+        certificate: &Certificate,
+        host_time: UnixTime,
+        minute: EpochMinute,
+    ) -> Result<Observation, Refusal> {
+        if request.method != Method::Count {
+            return Err(Refusal::NotCovered);
+        }
+        let found = self.pools.iter_mut().find_map(|pool| pool.product(request));
+        let (pool, product) = found.ok_or(Refusal::UnknownProduct)?;
+        let checked = check(request, product, certificate, host_time);
+        pool.counters.count(request, checked.is_err());
+        checked.map(|()| pool.observe(minute, request))
+    }
+
+    fn verify<'f>(&self, parsed: ParsedRequest<'f>) -> Result<Verified<Request<'f>>, Silence> {
+        let id = parsed.key_id();
+        let key = self.keys.iter().find(|key| key.id == id).ok_or(Silence::UnknownKey(id))?;
+        parsed.verify(&key.schedule).map_err(|_| Silence::BadTag)
+    }
+}
+
+/// What can still be refused once the product is known (PROTOCOL 10): coverage, dates, clock.
+fn check(
+    request: &Request<'_>,
+    product: &Product,
+    certificate: &Certificate,
+    host_time: UnixTime,
+) -> Result<(), Refusal> {
+    let claims = &certificate.claims;
+    if !claims.coverage.covers(&product.coverage) {
+        return Err(Refusal::NotCovered);
+    }
+    if !claims.valid_at(host_time) {
+        return Err(Refusal::NotEnrolled);
+    }
+    match request.client_time {
+        Some(client) if !Skew::of(client, host_time).is_tolerable() => Err(Refusal::ClockSkew),
+        _ => Ok(()),
+    }
+}
+
+/// The tables' own time, in minutes.
+///
+/// It advances with the monotonic clock, so that a calendar clock that jumps neither expires all
+/// records at once nor keeps them for ever. The calendar is asked only where the monotonic clock
+/// cannot know: how long the host was down.
+#[derive(Clone, Copy, Debug)]
+enum TableTime {
+    /// Nothing was counted yet.
+    Unset,
+    /// It was `minute` at `since`.
+    Running { minute: EpochMinute, since: Instant },
+}
+
+impl TableTime {
+    /// The table's time now; the first call starts it from the calendar, or from 0 without one.
+    fn minute(&mut self, now: Now) -> EpochMinute {
+        match *self {
+            Self::Unset => {
+                let minute = now.clock.map_or(EpochMinute(0), UnixTime::minute);
+                *self = Self::Running { minute, since: now.monotonic };
+                minute
+            }
+            Self::Running { minute, since } => {
+                let passed = now.monotonic.since(since).as_secs() / 60;
+                let passed = u32::try_from(passed).unwrap_or(u32::MAX);
+                EpochMinute(minute.0.saturating_add(passed))
+            }
+        }
+    }
+}
