@@ -23,6 +23,8 @@ extern crate std;
 
 pub mod client;
 mod cursor;
+#[cfg(feature = "daemon")]
+pub mod daemon;
 pub mod fingerprint;
 pub mod host;
 pub mod policy;

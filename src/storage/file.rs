@@ -17,7 +17,6 @@ use super::{Slot, Store};
 /// Nothing locks the files: one process, one `FileStore`.
 #[derive(Debug)]
 pub struct FileStore {
-    directory: PathBuf,
     a: PathBuf,
     b: PathBuf,
 }
@@ -39,7 +38,7 @@ impl FileStore {
             return Err(at(directory, &io::ErrorKind::NotADirectory.into()));
         }
         let file = |end: &str| directory.join(std::format!("{stem}.{end}"));
-        Ok(Self { a: file("a"), b: file("b"), directory: directory.to_path_buf() })
+        Ok(Self { a: file("a"), b: file("b") })
     }
 
     /// The file of a slot.
@@ -49,28 +48,6 @@ impl FileStore {
             Slot::A => &self.a,
             Slot::B => &self.b,
         }
-    }
-
-    fn replace(&self, path: &Path, image: &[u8]) -> io::Result<()> {
-        let mut beside = OsString::from(path);
-        beside.push(".new");
-        let beside = PathBuf::from(beside);
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(at(&beside, &error));
-            }
-            _ => {}
-        }
-        let written = create(&beside)
-            .and_then(|mut file| file.write_all(image).and_then(|()| file.sync_all()))
-            .map_err(|error| at(&beside, &error))
-            .and_then(|()| fs::rename(&beside, path).map_err(|error| at(path, &error)));
-        if written.is_err() {
-            // Only tidies up; the reason why it must is reported below.
-            drop(fs::remove_file(&beside));
-        }
-        written?;
-        synchronise(&self.directory).map_err(|error| at(&self.directory, &error))
     }
 }
 
@@ -83,7 +60,7 @@ impl Store for FileStore {
     }
 
     fn write(&mut self, slot: Slot, image: &[u8]) -> io::Result<()> {
-        self.replace(self.path(slot), image)
+        replace(self.path(slot), image, OWNER_ONLY)
     }
 }
 
@@ -108,13 +85,45 @@ fn read(path: &Path, into: &mut [u8]) -> io::Result<usize> {
     Ok(if length == into.len() { length.max(whole) } else { length })
 }
 
-/// A new file, for its owner only. It must not exist, so a link that somebody put there is not
-/// followed.
-fn create(path: &Path) -> io::Result<File> {
+/// The mode of files that nobody but their owner may read.
+pub(crate) const OWNER_ONLY: u32 = 0o600;
+
+/// Puts a file in the place of an older one, whole or not at all: written aside, synchronised,
+/// renamed. Errors name the path.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut beside = OsString::from(path);
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(at(&beside, &error));
+        }
+        _ => {}
+    }
+    let written = create(&beside, mode)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .map_err(|error| at(&beside, &error))
+        .and_then(|()| fs::rename(&beside, path).map_err(|error| at(path, &error)));
+    if written.is_err() {
+        // Only tidies up; the reason why it must is reported below.
+        drop(fs::remove_file(&beside));
+    }
+    written?;
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    synchronise(directory).map_err(|error| at(directory, &error))
+}
+
+/// A new file. It must not exist, so a link that somebody put there is not followed.
+fn create(path: &Path, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
     options.open(path)
 }
 

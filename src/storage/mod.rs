@@ -57,6 +57,8 @@ mod slots;
 pub use envelope::{Damage, ENVELOPE_LEN, VERSION, image_len};
 #[cfg(feature = "std")]
 pub use file::FileStore;
+#[cfg(feature = "daemon")]
+pub(crate) use file::{OWNER_ONLY, replace};
 pub use memory::{MemoryFull, MemoryStore};
 pub use slots::{Found, SaveError, SlotState, Slots};
 

@@ -1,0 +1,43 @@
+//! The `headcount` program: arguments, output and exit codes. All work is the library's.
+
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use output::{Exit, Output, Problem};
+
+/// Volume activation for a vendor's own products.
+#[derive(Debug, Parser)]
+#[command(name = "headcount", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+struct Arguments {
+    /// Print one JSON document instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, or activated
+  1  failed: a file, a socket, the system
+  2  usage or configuration
+  3  the host counts fewer machines than the product needs
+  4  the host or the authority refused
+  5  nobody answered
+  6  the answer is not to be trusted
+  7  local state is damaged
+  130  interrupted
+
+'headcount explain CODE' tells more of each.";
+
+#[derive(Debug, Subcommand)]
+enum Verb {}
+
+fn main() -> ExitCode {
+    let Arguments { json, verb } = Arguments::parse();
+    let output = Output::new(json);
+    let result: Result<Exit, Problem> = match verb {};
+    output.finish(result)
+}

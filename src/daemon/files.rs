@@ -1,0 +1,179 @@
+//! Files: read with a clear error, written whole or not at all, secret where they hold secrets.
+
+use core::fmt::{self, Display};
+use std::borrow::ToOwned;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use crate::storage;
+
+/// No file that a program of this crate reads is larger: 16 MiB.
+const LARGEST: u64 = 16 << 20;
+
+/// What went wrong, with which file. Displays as one line that names both.
+#[derive(Debug)]
+pub struct FileError {
+    /// The file; empty when the reason names it.
+    pub path: PathBuf,
+    /// What could not be done with it, such as "cannot read".
+    pub action: &'static str,
+    /// The reason.
+    pub reason: String,
+}
+
+impl FileError {
+    /// An error with a reason that displays.
+    pub fn new(path: &Path, action: &'static str, reason: impl Display) -> Self {
+        Self { path: path.to_owned(), action, reason: reason.to_string() }
+    }
+}
+
+impl Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.as_os_str().is_empty() {
+            write!(f, "{} {}", self.action, self.reason)
+        } else {
+            write!(f, "{} {}: {}", self.action, self.path.display(), self.reason)
+        }
+    }
+}
+
+impl core::error::Error for FileError {}
+
+/// Who may read a file that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrecy {
+    /// Everybody that the process's umask allows.
+    Public,
+    /// The owner alone: mode 0600.
+    Secret,
+}
+
+/// Reads a whole file, of 16 MiB at most.
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(LARGEST.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(io::Error::other("larger than 16 MiB"));
+        }
+        Ok(bytes)
+    };
+    read().map_err(|error| FileError::new(path, "cannot read", error))
+}
+
+/// Reads a TOML file.
+pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
+    let bytes = Zeroizing::new(read(path)?);
+    let text = core::str::from_utf8(&bytes)
+        .map_err(|error| FileError::new(path, "cannot understand", error))?;
+    toml::from_str(text)
+        .map_err(|error| FileError::new(path, "cannot understand", error.to_string().trim_end()))
+}
+
+/// Writes a value as TOML below a header of comments.
+pub fn write_toml<T: Serialize>(
+    path: &Path,
+    header: &str,
+    value: &T,
+    secrecy: Secrecy,
+) -> Result<(), FileError> {
+    let body =
+        toml::to_string(value).map_err(|error| FileError::new(path, "cannot write", error))?;
+    write(path, std::format!("{header}{body}").as_bytes(), secrecy)
+}
+
+/// Writes a file whole or not at all: aside, synced, then renamed over an older one.
+pub fn write(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), FileError> {
+    let mode = match secrecy {
+        Secrecy::Public => 0o644,
+        Secrecy::Secret => storage::OWNER_ONLY,
+    };
+    storage::replace(path, bytes, mode).map_err(|error| FileError {
+        // The reason names the path that failed, which may be the folder.
+        path: PathBuf::new(),
+        action: "cannot write",
+        reason: error.to_string(),
+    })
+}
+
+/// Writes a file that must not exist yet, so that no key is ever overwritten.
+pub fn write_new(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), FileError> {
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(FileError::new(path, "will not overwrite", "it exists"));
+    }
+    write(path, bytes, secrecy)
+}
+
+/// Makes a folder that only its owner may enter, unless it exists.
+pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|error| FileError::new(path, "cannot create folder", error))
+}
+
+/// Writes secret bytes as a line of hexadecimal digits into a file that must not exist yet.
+pub fn write_new_secret(path: &Path, secret: &[u8; 32]) -> Result<(), FileError> {
+    let mut line = Zeroizing::new(to_hex(secret));
+    line.push('\n');
+    write_new(path, line.as_bytes(), Secrecy::Secret)
+}
+
+/// Reads what [`write_new_secret`] wrote.
+pub fn read_secret(path: &Path) -> Result<Zeroizing<[u8; 32]>, FileError> {
+    let bytes = Zeroizing::new(read(path)?);
+    let text = core::str::from_utf8(&bytes).unwrap_or_default().trim();
+    match from_hex(text).map(Zeroizing::new) {
+        Some(secret) => match <[u8; 32]>::try_from(secret.as_slice()) {
+            Ok(secret) => Ok(Zeroizing::new(secret)),
+            Err(_) => Err(FileError::new(path, "cannot understand", "not 64 hexadecimal digits")),
+        },
+        None => Err(FileError::new(path, "cannot understand", "not 64 hexadecimal digits")),
+    }
+}
+
+/// Bytes as hexadecimal digits.
+#[must_use]
+pub fn to_hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Hexadecimal digits as bytes; white space between them is skipped. `None` when there is anything
+/// else, or half a byte.
+#[must_use]
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect();
+    let digits = Zeroizing::new(digits?);
+    let (pairs, rest) = digits.as_chunks::<2>();
+    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_both_ways() {
+        assert_eq!(to_hex(&[0, 0x0f, 0xff]), "000fff");
+        assert_eq!(from_hex("00 0F\nff"), Some(std::vec![0, 0x0f, 0xff]));
+        assert_eq!(from_hex("0"), None);
+        assert_eq!(from_hex("0g"), None);
+    }
+}

@@ -1,0 +1,133 @@
+//! The host as a service: decisions under a lock, signatures outside it, state to disk.
+
+use core::future::Future;
+use core::time::Duration;
+use std::net::SocketAddr;
+use std::string::String;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec::Vec;
+
+use super::clock::Clock;
+use super::host_state::{DaemonHost, LoadedState};
+use super::server::Service;
+use crate::host::{HostCounters, PoolStatus, Source};
+use crate::trust::{self, SigningKey};
+use crate::wire::{Frame, Verdict};
+
+/// A host that answers a server's frames.
+#[derive(Debug)]
+pub struct HostService<C> {
+    host: Mutex<DaemonHost>,
+    signer: SigningKey,
+    clock: C,
+}
+
+impl<C: Clock> HostService<C> {
+    /// A host with the key that its certificate names.
+    #[must_use]
+    pub fn new(host: DaemonHost, signer: SigningKey, clock: C) -> Self {
+        Self { host: Mutex::new(host), signer, clock }
+    }
+
+    /// Every pool's count and counters.
+    #[must_use]
+    pub fn pools(&self) -> Vec<PoolStatus> {
+        let now = self.clock.now();
+        self.lock().pools(now).collect()
+    }
+
+    /// What became of all frames.
+    #[must_use]
+    pub fn counters(&self) -> HostCounters {
+        *self.lock().counters()
+    }
+
+    /// Saves the state every `interval` while frames come, until `stop` completes, and then once
+    /// more. A save that fails is reported and tried again.
+    pub async fn keep_saved(
+        self: Arc<Self>,
+        mut state: LoadedState,
+        interval: Duration,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), String> {
+        let mut stop = core::pin::pin!(stop);
+        let mut saved = None;
+        loop {
+            let stopping = tokio::select! {
+                () = &mut stop => true,
+                () = tokio::time::sleep(interval) => false,
+            };
+            let counters = self.counters();
+            let mut result = Ok(());
+            if saved != Some(counters) {
+                let snapshot = self.snapshot();
+                // The disk may be slow; the runtime's threads are for sockets.
+                let task = move || {
+                    let result = state.save(&snapshot);
+                    (state, result)
+                };
+                let joined = tokio::task::spawn_blocking(task).await;
+                let (back, outcome) = match joined {
+                    Ok(done) => done,
+                    Err(error) => return Err(std::format!("saving the state failed: {error}")),
+                };
+                state = back;
+                result = outcome;
+                match &result {
+                    Ok(()) => saved = Some(counters),
+                    Err(error) => tracing::error!(%error, "cannot save the state, will try again"),
+                }
+            }
+            if stopping {
+                return result;
+            }
+        }
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        let now = self.clock.now();
+        let mut host = self.lock();
+        let mut buffer = std::vec![0; 64 << 10];
+        loop {
+            match host.snapshot(now, &mut buffer) {
+                Ok(length) => {
+                    buffer.truncate(length);
+                    return buffer;
+                }
+                Err(too_long) => buffer.resize(too_long.needed, 0),
+            }
+        }
+    }
+
+    /// Nothing in the host panics, so a poisoned lock means no more than a bug elsewhere.
+    fn lock(&self) -> MutexGuard<'_, DaemonHost> {
+        self.host.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: Clock> Service for HostService<C> {
+    fn answer(&self, source: SocketAddr, frame: &[u8]) -> Option<Frame> {
+        let now = self.clock.now();
+        // The lock ends with the statement: a signature takes ten times as long as the decision.
+        let decision = self.lock().decide(now, Source::from(source.ip()), frame);
+        let body = match decision {
+            Ok(body) => body,
+            Err(silence) => {
+                tracing::debug!(%source, %silence, "no answer");
+                return None;
+            }
+        };
+        match &body.verdict {
+            Verdict::Granted { count, .. } => {
+                tracing::debug!(%source, count, duplicate = body.duplicate, "counted");
+            }
+            Verdict::Refused(refusal) => {
+                tracing::debug!(%source, refusal = refusal.name(), "refused");
+            }
+        }
+        match trust::sign_response(&body, &self.signer) {
+            Ok(frame) => Some(frame),
+            Err(never) => match never {},
+        }
+    }
+}

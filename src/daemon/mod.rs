@@ -1,0 +1,29 @@
+//! Feature `daemon`: what surrounds the core on a machine with an operating system.
+//!
+//! Files ([`files`], [`ProductFile`], [`HostConfig`], [`ClientConfig`]), clocks ([`Clock`]), the
+//! tokio server ([`Server`]) and exchanges over tokio sockets ([`exchange`]). Decisions are the
+//! core's; this module carries bytes.
+
+mod client_config;
+mod clock;
+mod exchange;
+pub mod files;
+mod host_config;
+mod host_service;
+mod host_state;
+mod machine;
+mod product_file;
+mod server;
+
+pub use client_config::{ClientConfig, Machine, with_port};
+pub use clock::{Clock, ScaledClock, SystemClock};
+pub use exchange::{ExchangeError, Transport, exchange};
+pub use host_config::{HostConfig, Limits, Listen, ServerLimits};
+pub use host_service::HostService;
+pub use host_state::{
+    DaemonHost, HostFiles, HostMemory, LoadedState, POOL_CAPACITY, SOURCES, StateError, all_roots,
+    is_for,
+};
+pub use machine::MachineFacts;
+pub use product_file::{PRODUCT_FILE_HEADER, ProductFile, RootKey};
+pub use server::{Server, ServerCounters, Service, StartError};
