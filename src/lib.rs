@@ -21,6 +21,7 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod authority;
 pub mod client;
 mod cursor;
 #[cfg(feature = "daemon")]

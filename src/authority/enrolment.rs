@@ -1,0 +1,222 @@
+//! Answering an enrolment request (PROTOCOL 6).
+
+use core::fmt;
+
+use super::{Authority, Enrolment, EnrolmentLedger, HostKeyRecord};
+use crate::policy::Skew;
+use crate::time::UnixTime;
+use crate::trust::{
+    Signer, UntrustedEnrolment, request_digest, sign_enrolment_response, verify_enrolment_request,
+};
+use crate::wire::{
+    Certificate, Coverage, Digest, EnrolmentBody, EnrolmentRequest, Frame, KeyKind, Refusal, Role,
+};
+
+/// The frame to give back to the host, and what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the host waits for the frame"]
+pub struct EnrolmentAnswer {
+    /// The whole, signed response.
+    pub frame: Frame,
+    /// What was decided.
+    pub outcome: EnrolmentOutcome,
+}
+
+/// What was decided on an enrolment request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum EnrolmentOutcome {
+    /// The host has a certificate, and the enrolment is counted and recorded.
+    Granted {
+        /// Which activation of this host with this key it is: 1 for a host that is new to the key.
+        activation: u32,
+    },
+    /// The request had been granted before: the same frame again, nothing counted.
+    Repeated,
+    /// The host has a refusal, nothing is recorded: the same request may be granted later.
+    Refused(Refusal),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum EnrolmentError<S, L> {
+    /// The request is at fault: malformed, or not made by who it says. Its sender gets no answer.
+    Untrusted(UntrustedEnrolment),
+    /// The root key could not sign. Nothing is recorded.
+    Signer(S),
+    /// The ledger failed. Whether the enrolment is recorded only the ledger knows; asking again
+    /// with the same frame is safe either way.
+    Ledger(L),
+}
+
+impl<S: Signer> Authority<'_, S> {
+    /// Answers an enrolment request (PROTOCOL 6).
+    ///
+    /// In this order: form; tag, with the tag key derived for the key it names, whether that was
+    /// ever issued or not; signature of the host's key; key known, else status 5; key not blocked,
+    /// else 7; a request granted before gets its answer again; clock, where
+    /// [`max_skew`](Self::max_skew) is set, else 3; activations left for a host of this key, hosts
+    /// left for another one, else 6. The certificate's rank is the lower of the key's and the
+    /// platform's.
+    ///
+    /// `now` is the authority's clock. `serial` becomes the certificate's and must be unique for
+    /// the root; it is used up only by [`EnrolmentOutcome::Granted`].
+    ///
+    /// A refusal tells how many hosts and activations are left, too; of an unknown or blocked key
+    /// nothing is.
+    pub fn answer_enrolment<L: EnrolmentLedger>(
+        &self,
+        frame: &Frame,
+        now: UnixTime,
+        serial: u64,
+        ledger: &mut L,
+    ) -> Result<EnrolmentAnswer, EnrolmentError<S::Error, L::Error>> {
+        let key_id = EnrolmentRequest::parse(frame).map_err(UntrustedEnrolment::from)?.key_id;
+        let tag_key = self.master.product_key(KeyKind::Host, key_id).tag_key();
+        let request = verify_enrolment_request(frame, &tag_key)?;
+
+        let reply = Reply { authority: self, request_digest: request_digest(frame), now };
+        let key = ledger.host_key(key_id).map_err(EnrolmentError::Ledger)?;
+        let Some(key) = key else {
+            return reply.refusal(Refusal::UnknownKey, Left::NOTHING);
+        };
+        if key.blocked {
+            return reply.refusal(Refusal::KeyBlocked, Left::NOTHING);
+        }
+        let known = ledger.answer_to(&reply.request_digest).map_err(EnrolmentError::Ledger)?;
+        if let Some(frame) = known {
+            return Ok(EnrolmentAnswer { frame, outcome: EnrolmentOutcome::Repeated });
+        }
+        let used = Used {
+            hosts: ledger.hosts(key_id).map_err(EnrolmentError::Ledger)?,
+            activations: ledger
+                .activations(key_id, &request.public_key)
+                .map_err(EnrolmentError::Ledger)?,
+        };
+        if !self.tolerates(request.host_time, now) {
+            return reply.refusal(Refusal::ClockSkew, used.left(&key));
+        }
+        let Some(used) = used.once_more(&key) else {
+            return reply.refusal(Refusal::KeyExhausted, used.left(&key));
+        };
+
+        let rank = key.coverage.rank.min(request.platform_rank);
+        let coverage = Coverage { rank, ..key.coverage };
+        let certificate = self
+            .certify(request.public_key, Role::Host, coverage, serial, now)
+            .map_err(EnrolmentError::Signer)?;
+        let frame = reply.sign(Ok(certificate), used.left(&key)).map_err(EnrolmentError::Signer)?;
+        let enrolment = Enrolment {
+            request: &request,
+            request_digest: reply.request_digest,
+            activation: used.activations,
+            certificate: &certificate,
+            answer: &frame,
+            at: now,
+        };
+        ledger.record(&enrolment).map_err(EnrolmentError::Ledger)?;
+        let outcome = EnrolmentOutcome::Granted { activation: used.activations };
+        Ok(EnrolmentAnswer { frame, outcome })
+    }
+
+    /// Whether a host's clock is near enough, or nobody can tell.
+    fn tolerates(&self, host_time: Option<UnixTime>, now: UnixTime) -> bool {
+        match (host_time, self.max_skew) {
+            (Some(time), Some(most)) => {
+                Skew::of(time, now).seconds() <= most.as_duration().as_secs()
+            }
+            _ => true,
+        }
+    }
+}
+
+/// What has been used of a host key: how many hosts, and how many activations of the one that asks.
+#[derive(Clone, Copy)]
+struct Used {
+    hosts: u32,
+    activations: u32,
+}
+
+/// What is left of a host key, as an answer tells it.
+#[derive(Clone, Copy)]
+struct Left {
+    hosts: u32,
+    activations: u32,
+}
+
+impl Left {
+    const NOTHING: Self = Self { hosts: 0, activations: 0 };
+}
+
+impl Used {
+    /// One activation more, and one host more when this one is new; `None` beyond the limits. A
+    /// limit that the vendor has lowered since takes nothing back.
+    fn once_more(self, key: &HostKeyRecord) -> Option<Self> {
+        let Self { hosts, activations } = self;
+        let hosts = if activations == 0 { hosts.saturating_add(1) } else { hosts };
+        let fits = activations < key.activations_per_host && !self.is_shut_out(key);
+        fits.then_some(Self { hosts, activations: activations.saturating_add(1) })
+    }
+
+    fn left(self, key: &HostKeyRecord) -> Left {
+        let left = key.activations_per_host.saturating_sub(self.activations);
+        Left {
+            hosts: key.hosts_limit.saturating_sub(self.hosts),
+            activations: if self.is_shut_out(key) { 0 } else { left },
+        }
+    }
+
+    /// A new host for which the key has no place.
+    const fn is_shut_out(self, key: &HostKeyRecord) -> bool {
+        self.activations == 0 && self.hosts >= key.hosts_limit
+    }
+}
+
+/// What all answers to one request have in common.
+struct Reply<'a, S> {
+    authority: &'a Authority<'a, S>,
+    request_digest: Digest,
+    now: UnixTime,
+}
+
+impl<S: Signer> Reply<'_, S> {
+    fn refusal<L>(
+        &self,
+        refusal: Refusal,
+        left: Left,
+    ) -> Result<EnrolmentAnswer, EnrolmentError<S::Error, L>> {
+        let frame = self.sign(Err(refusal), left).map_err(EnrolmentError::Signer)?;
+        Ok(EnrolmentAnswer { frame, outcome: EnrolmentOutcome::Refused(refusal) })
+    }
+
+    fn sign(&self, outcome: Result<Certificate, Refusal>, left: Left) -> Result<Frame, S::Error> {
+        let body = EnrolmentBody {
+            outcome,
+            hosts_left: left.hosts,
+            activations_left: left.activations,
+            authority_time: self.now,
+            request_digest: self.request_digest,
+            root_id: self.authority.root_id,
+        };
+        sign_enrolment_response(&body, self.authority.root)
+    }
+}
+
+impl<S, L> From<UntrustedEnrolment> for EnrolmentError<S, L> {
+    fn from(untrusted: UntrustedEnrolment) -> Self {
+        Self::Untrusted(untrusted)
+    }
+}
+
+impl<S: fmt::Debug, L: fmt::Debug> fmt::Display for EnrolmentError<S, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Untrusted(untrusted) => write!(f, "no believable enrolment request: {untrusted}"),
+            Self::Signer(error) => write!(f, "the root key could not sign: {error:?}"),
+            Self::Ledger(error) => write!(f, "the ledger of enrolments failed: {error:?}"),
+        }
+    }
+}
+
+impl<S: fmt::Debug, L: fmt::Debug> core::error::Error for EnrolmentError<S, L> {}

@@ -1,0 +1,77 @@
+//! The vendor's side: certificates, and answers to enrolment requests (PROTOCOL 4 and 6).
+//!
+//! Pure: time, keys and the record of what was enrolled come in from outside, so the same code
+//! answers a request that arrived on a memory stick and one that arrived over a network.
+//!
+//! What this layer promises:
+//!
+//! - Only a request whose tag and signature verify is answered, by the vendor's root key; anything
+//!   else gets an error for the operator and nothing for the sender.
+//! - An answer that grants is recorded before it is handed out; a refusal records nothing.
+//! - A frame that was granted gets the same bytes again, and is not counted again.
+//!
+//! Product keys come from [`MasterKey::product_key`](crate::trust::MasterKey::product_key).
+//! Activation by multiple activation key is not part of this module yet.
+
+mod enrolment;
+mod ledger;
+
+pub use enrolment::{EnrolmentAnswer, EnrolmentError, EnrolmentOutcome};
+pub use ledger::{ACTIVATIONS_PER_HOST, Enrolment, EnrolmentLedger, HOSTS_PER_KEY, HostKeyRecord};
+
+use crate::policy::CLOCK_TOLERANCE;
+use crate::time::{EpochMinute, Minutes, UnixTime};
+use crate::trust::{MasterKey, Signer, sign_certificate};
+use crate::wire::{Certificate, Claims, Coverage, PublicKey, Role};
+
+/// The vendor's keys and the rules by which they are used.
+#[derive(Clone, Copy, Debug)]
+pub struct Authority<'a, S> {
+    /// The key from which the tag keys of all product keys are derived.
+    pub master: &'a MasterKey,
+    /// The id by which products know the root key.
+    pub root_id: u16,
+    /// The root key.
+    pub root: &'a S,
+    /// How long a certificate lasts from its issue. A host that does not enrol again before its
+    /// end stops answering, and each host has a limited number of enrolments
+    /// ([`HostKeyRecord::activations_per_host`]): the two multiplied are what a host key is worth.
+    pub certificate_validity: Minutes,
+    /// How far the host's clock, where it has one, may be from the authority's; beyond, the request
+    /// is refused with status 3 (PROTOCOL 9).
+    ///
+    /// `None` never refuses, and is what an authority off line needs: the time in a request that
+    /// was carried by hand is as old as the journey was long, which cannot be told from a clock
+    /// that is slow. A service on line uses [`CLOCK_TOLERANCE`].
+    pub max_skew: Option<Minutes>,
+}
+
+impl<S: Signer> Authority<'_, S> {
+    /// Issues a certificate (PROTOCOL 4) for whatever key the caller has reason to trust; hosts
+    /// that ask get theirs by [`answer_enrolment`](Self::answer_enrolment).
+    ///
+    /// It is valid from 240 minutes before `now`, so that a host whose clock is tolerably slow can
+    /// use it at once, until the validity after `now` has passed, that minute included. Both dates
+    /// stop at the ends of their scale, 1970 and the year 10,136. `serial` must be unique for the
+    /// root. The error is the signer's.
+    pub fn certify(
+        &self,
+        public_key: PublicKey,
+        role: Role,
+        coverage: Coverage,
+        serial: u64,
+        now: UnixTime,
+    ) -> Result<Certificate, S::Error> {
+        let EpochMinute(minute) = now.minute();
+        let claims = Claims {
+            public_key,
+            serial,
+            not_before: EpochMinute(minute.saturating_sub(CLOCK_TOLERANCE.0)),
+            not_after: EpochMinute(minute.saturating_add(self.certificate_validity.0)),
+            root_id: self.root_id,
+            coverage,
+            role,
+        };
+        sign_certificate(&claims, self.root)
+    }
+}
