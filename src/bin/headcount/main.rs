@@ -1,11 +1,12 @@
 //! The `headcount` program: arguments, output and exit codes. All work is the library's.
 
+mod demo;
 mod output;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use output::{Exit, Output, Problem};
+use output::Output;
 
 /// Volume activation for a vendor's own products.
 #[derive(Debug, Parser)]
@@ -33,11 +34,15 @@ Exit codes:
 'headcount explain CODE' tells more of each.";
 
 #[derive(Debug, Subcommand)]
-enum Verb {}
+enum Verb {
+    Demo(demo::Arguments),
+}
 
 fn main() -> ExitCode {
     let Arguments { json, verb } = Arguments::parse();
     let output = Output::new(json);
-    let result: Result<Exit, Problem> = match verb {};
+    let result = match verb {
+        Verb::Demo(arguments) => demo::run(&arguments, output),
+    };
     output.finish(result)
 }
