@@ -25,5 +25,7 @@ pub mod fingerprint;
 pub mod policy;
 pub mod table;
 pub mod time;
+#[cfg(feature = "nal")]
+pub mod transport;
 pub mod trust;
 pub mod wire;
