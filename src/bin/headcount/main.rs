@@ -1,6 +1,8 @@
 //! The `headcount` program: arguments, output and exit codes. All work is the library's.
 
+mod client;
 mod demo;
+mod host;
 mod output;
 
 use std::process::ExitCode;
@@ -36,6 +38,8 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 enum Verb {
     Demo(demo::Arguments),
+    Host(host::Arguments),
+    Client(client::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +47,8 @@ fn main() -> ExitCode {
     let output = Output::new(json);
     let result = match verb {
         Verb::Demo(arguments) => demo::run(&arguments, output),
+        Verb::Host(arguments) => host::run(&arguments, output),
+        Verb::Client(arguments) => client::run(&arguments, output),
     };
     output.finish(result)
 }
