@@ -32,5 +32,7 @@ pub mod policy;
 pub mod storage;
 pub mod table;
 pub mod time;
+#[cfg(feature = "nal")]
+pub mod transport;
 pub mod trust;
 pub mod wire;

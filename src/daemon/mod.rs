@@ -5,6 +5,7 @@
 //! core's; this module carries bytes.
 
 mod client_config;
+mod client_driver;
 mod clock;
 mod exchange;
 pub mod files;
@@ -16,6 +17,7 @@ mod product_file;
 mod server;
 
 pub use client_config::{ClientConfig, Machine, with_port};
+pub use client_driver::{ask, date, system_rng};
 pub use clock::{Clock, ScaledClock, SystemClock};
 pub use exchange::{ExchangeError, Transport, exchange};
 pub use host_config::{HostConfig, Limits, Listen, ServerLimits};

@@ -1,6 +1,9 @@
 //! The `headcount` program: arguments, output and exit codes. All work is the library's.
 
+mod client;
+mod demo;
 mod explain;
+mod host;
 mod output;
 
 use std::process::ExitCode;
@@ -35,6 +38,9 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Demo(demo::Arguments),
+    Host(host::Arguments),
+    Client(client::Arguments),
     Explain(explain::Arguments),
 }
 
@@ -42,6 +48,9 @@ fn main() -> ExitCode {
     let Arguments { json, verb } = Arguments::parse();
     let output = Output::new(json);
     let result = match verb {
+        Verb::Demo(arguments) => demo::run(&arguments, output),
+        Verb::Host(arguments) => host::run(&arguments, output),
+        Verb::Client(arguments) => client::run(&arguments, output),
         Verb::Explain(arguments) => explain::run(&arguments, output),
     };
     output.finish(result)

@@ -1,0 +1,53 @@
+//! What carries a client's requests on a machine with an operating system.
+
+use std::string::{String, ToString};
+
+use rand_core::CryptoRng;
+
+use super::clock::Clock;
+use super::exchange::{ExchangeError, Transport, exchange};
+use crate::client::{Client, Discard, Failure, Outcome};
+use crate::time::UnixTime;
+
+/// Sends a client's pending request to `host` (`NAME:PORT`) and brings it the answer, or the news
+/// that there is none. The error says why for people; the client has been told already.
+pub async fn ask(
+    client: &mut Client<'_>,
+    clock: &impl Clock,
+    rng: &mut impl CryptoRng,
+    transport: Transport,
+    host: &str,
+) -> Result<Outcome, ExchangeError<Discard>> {
+    let Some(frame) = client.pending_frame().copied() else {
+        return Err(ExchangeError::Discarded(Discard::NotAsked));
+    };
+    let result = exchange(transport, host, &frame, |answer| {
+        client.handle_response(clock.now(), rng, answer)
+    })
+    .await;
+    if let Err(error) = &result {
+        let failure = match error {
+            ExchangeError::Discarded(discard) => Failure::Discarded(*discard),
+            _ => Failure::NoAnswer,
+        };
+        client.give_up(clock.now(), rng, failure);
+    }
+    result
+}
+
+/// Randomness of the operating system.
+#[must_use]
+pub const fn system_rng() -> impl CryptoRng {
+    rand_core::UnwrapErr(getrandom::SysRng)
+}
+
+/// A date and time in UTC, as people and machines read it: `2026-11-23T20:15:00Z`.
+#[must_use]
+pub fn date(time: UnixTime) -> String {
+    let secs = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    match jiff::Timestamp::from_second(secs) {
+        Ok(timestamp) => timestamp.to_string(),
+        // After the year 9999, and so nobody's deadline.
+        Err(_) => std::format!("{secs} s after 1970"),
+    }
+}

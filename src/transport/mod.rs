@@ -1,0 +1,246 @@
+//! Frames over sockets (PROTOCOL 13): one exchange of a client, and a host's two servers, over any
+//! stack that implements `embedded-nal`. It moves bytes and keeps time; it never looks inside a
+//! frame.
+//!
+//! Everything is a step machine: `poll(&mut stack, now)` does what can be done now and says when
+//! to come back. A firmware's main loop calls `poll`; a simple program lets [`run`] or [`serve`]
+//! loop over it.
+//!
+//! | | client | host |
+//! | --- | --- | --- |
+//! | TCP | [`TcpExchange`] | [`TcpServer`] |
+//! | UDP | [`UdpExchange`] | [`UdpServer`] |
+//!
+//! # The caller's part
+//!
+//! - Call `poll` again when the stack has something new, and at `wake_at` at the latest. Earlier,
+//!   later and extra calls are harmless. A `wake_at` that is not after `now` means that more work
+//!   may be waiting already: run the stack once and call again.
+//! - The stack is never polled from here, nor does anything sleep: both are the main loop's, or
+//!   [`Platform::idle`]'s.
+//! - Sockets are closed on every path that ends by itself. Giving up earlier takes a call of
+//!   `close`, because closing needs the stack and `Drop` has none.
+//!
+//! # What is asked of a stack
+//!
+//! Stacks read the traits differently, so little is believed:
+//!
+//! - TCP `receive` or `send` with `Ok(0)` is no progress, like `WouldBlock`. It means "nothing
+//!   yet" on one stack and "closed by the peer" on another, and only time can tell them apart. The
+//!   price: where it means "closed", a closed connection is noticed at the deadline.
+//! - Any error of TCP `connect`, `send` or `receive` ends the connection. Error kinds are not read.
+//! - A refused connection may never be reported, `connect` may block, and its time then counts for
+//!   nothing: the wait for the answer starts at the first `poll` after it.
+//! - On UDP, any error of `receive` is "nothing yet", and a datagram that could not be sent is
+//!   tried again. Length and sender are checked here, even where `connect` filters.
+//! - Every wait ends by the caller's clock.
+//!
+//! # Example
+//!
+//! One request to a host by UDP, over the operating system's sockets:
+//!
+//! ```no_run
+//! # #[cfg(feature = "std")]
+//! # fn example(request: headcount::wire::Frame) -> Result<(), headcount::transport::Failure> {
+//! use headcount::transport::{OsPlatform, UdpExchange, run};
+//!
+//! let mut stack = std_embedded_nal::Stack::default();
+//! let exchange = UdpExchange::new("192.0.2.1:1688".parse().unwrap(), request);
+//! let answer = run(exchange, &mut stack, &mut OsPlatform::default(), |_now, frame| {
+//!     // Verify it here. `None` keeps listening: anybody can send a datagram.
+//!     Some(*frame)
+//! })?;
+//! # let _ = answer;
+//! # Ok(())
+//! # }
+//! ```
+
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::time::Instant;
+use crate::wire::{FRAME_LEN, Frame};
+
+mod run;
+mod stream;
+mod tcp_client;
+mod tcp_server;
+mod udp_client;
+mod udp_server;
+
+#[cfg(feature = "std")]
+pub use run::OsPlatform;
+pub use run::{Exchange, Platform, Service, run, serve};
+pub use tcp_client::{TcpExchange, Timeouts};
+pub use tcp_server::{ANSWERED_EVICTION_AGE, EVICTION_AGE, TcpCounters, TcpServer};
+pub use udp_client::{SEND_RETRY, UdpExchange};
+pub use udp_server::{UdpCounters, UdpServer};
+
+/// Datagrams that one call of `poll` takes from the stack at most.
+pub const DATAGRAMS_PER_POLL: usize = 8;
+
+/// How long a server waits before it tries again to open its port: 1 s.
+pub const OPEN_RETRY: Duration = Duration::from_secs(1);
+
+/// One byte more than a frame, so that a longer datagram is told from a whole frame.
+const DATAGRAM_LEN: usize = FRAME_LEN + 1;
+
+/// Where an exchange stands after a call of `poll`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+#[expect(clippy::large_enum_variant, reason = "there is no allocator to put a frame elsewhere")]
+pub enum Progress {
+    /// Nothing to report yet.
+    Pending {
+        /// Call again by then at the latest.
+        wake_at: Instant,
+    },
+    /// A whole frame, of which nothing is known but its length and, by UDP, the sender's address.
+    /// A caller that does not believe it calls `poll` again; one that does calls `close`.
+    Received(Frame),
+    /// The exchange is over and its socket closed. Further calls answer the same.
+    Failed(Failure),
+}
+
+/// Why an exchange ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Failure {
+    /// The stack has no socket to give.
+    NoSocket,
+    /// The stack reported that it cannot connect: refused, unreachable, no route, no port.
+    NotConnected,
+    /// TCP: not connected in time.
+    ConnectTimeout {
+        /// Time since the first try.
+        waited: Duration,
+    },
+    /// TCP: the connection broke before the whole request was sent.
+    SendBroken {
+        /// Bytes that the stack had taken, below 250.
+        sent: u8,
+    },
+    /// TCP: the connection ended before the whole answer was there. A host that refuses to answer
+    /// at all closes after 0 bytes (PROTOCOL 9).
+    ClosedEarly {
+        /// Bytes of the answer, below 250.
+        received: u8,
+    },
+    /// TCP: connected, but the whole answer was not there in time.
+    AnswerTimeout {
+        /// Bytes of the request that the stack took, up to 250.
+        sent: u8,
+        /// Bytes of the answer, below 250.
+        received: u8,
+        /// Time since the connection stood.
+        waited: Duration,
+    },
+    /// UDP: no believable answer to the request or its retransmissions (PROTOCOL 13).
+    NoAnswer {
+        /// Datagrams that the stack took, up to 5; with 0 the host was never asked.
+        sent: u8,
+        /// Frames that were handed to the caller, who called again.
+        rejected: u16,
+        /// Datagrams of another length, or from somebody else.
+        ignored: u16,
+        /// Time since the first try.
+        waited: Duration,
+    },
+    /// TCP: the one frame of this exchange was handed over before, and the caller called again.
+    Answered,
+    /// The caller gave up.
+    Abandoned,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::NoSocket => f.write_str("no free socket"),
+            Self::NotConnected => f.write_str("connection refused, or host unreachable"),
+            Self::ConnectTimeout { waited } => {
+                write!(f, "no connection within {waited:?}")
+            }
+            Self::SendBroken { sent } => {
+                write!(f, "connection broken after {sent} of {FRAME_LEN} bytes sent")
+            }
+            Self::ClosedEarly { received } => {
+                write!(f, "connection closed after {received} of {FRAME_LEN} bytes received")
+            }
+            Self::AnswerTimeout { sent, received, waited } => write!(
+                f,
+                "no whole answer within {waited:?}: {sent} bytes sent, {received} of {FRAME_LEN} \
+                 received",
+            ),
+            Self::NoAnswer { sent: 0, waited, .. } => {
+                write!(f, "no datagram could be sent within {waited:?}")
+            }
+            Self::NoAnswer { sent, rejected, ignored, waited } => write!(
+                f,
+                "no answer to {sent} datagrams within {waited:?}: {rejected} frames rejected, \
+                 {ignored} other datagrams ignored",
+            ),
+            Self::Answered => f.write_str("answer rejected, and the connection brings no other"),
+            Self::Abandoned => f.write_str("given up by the caller"),
+        }
+    }
+}
+
+impl core::error::Error for Failure {}
+
+/// Why a server's port is not open. The socket is closed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum OpenError {
+    /// The stack has no socket to give.
+    NoSocket,
+    /// The stack refused to bind this port: in use, or not permitted.
+    Bind(u16),
+    /// The stack refused to listen on this port.
+    Listen(u16),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSocket => f.write_str("no free socket"),
+            Self::Bind(port) => write!(f, "port {port} is in use or not permitted"),
+            Self::Listen(port) => write!(f, "the stack does not listen on port {port}"),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+/// What a call of a server's `poll` did, and when to call again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[must_use]
+pub struct Served {
+    /// Whole frames that were handed to the caller.
+    pub frames: u16,
+    /// Call again by then at the latest; never later than 30 s from now.
+    pub wake_at: Instant,
+}
+
+impl Served {
+    /// Two servers of one main loop, taken together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            frames: self.frames.saturating_add(other.frames),
+            wake_at: self.wake_at.min(other.wake_at),
+        }
+    }
+}
+
+/// The address as people and rate limits know it: a dual-stack socket reports an IPv4 peer as
+/// `::ffff:192.0.2.1`.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// The datagram, when it is exactly one frame.
+fn whole_frame(buffer: &[u8; DATAGRAM_LEN], length: usize) -> Option<&Frame> {
+    buffer.get(..length)?.try_into().ok()
+}
