@@ -4,6 +4,7 @@ mod client;
 mod demo;
 mod explain;
 mod host;
+mod inspect;
 mod output;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ enum Verb {
     Demo(demo::Arguments),
     Host(host::Arguments),
     Client(client::Arguments),
+    Inspect(inspect::Arguments),
     Explain(explain::Arguments),
 }
 
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Verb::Demo(arguments) => demo::run(&arguments, output),
         Verb::Host(arguments) => host::run(&arguments, output),
         Verb::Client(arguments) => client::run(&arguments, output),
+        Verb::Inspect(arguments) => inspect::run(&arguments, output),
         Verb::Explain(arguments) => explain::run(&arguments, output),
     };
     output.finish(result)
