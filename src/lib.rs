@@ -28,6 +28,7 @@ mod cursor;
 pub mod daemon;
 pub mod fingerprint;
 pub mod host;
+mod log;
 pub mod policy;
 pub mod storage;
 pub mod table;
