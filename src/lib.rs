@@ -16,7 +16,7 @@
         clippy::unwrap_used
     )
 )]
-//! Volume activation for a vendor's own products, in 250 bytes each way.
+#![doc = include_str!("../README.md")]
 
 #[cfg(any(test, feature = "std"))]
 extern crate std;
