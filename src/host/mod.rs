@@ -25,6 +25,7 @@ pub use silence::Silence;
 pub use snapshot::{RestoreFailure, Restored, SnapshotTooLong};
 pub use summary::{PoolSummary, SnapshotSummary, describe_snapshot};
 
+use crate::log::debug;
 use crate::policy::{self, Skew};
 use crate::table::Observation;
 use crate::time::{EpochMinute, Instant, Minutes, Now, UnixTime};
@@ -149,6 +150,10 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
         frame: &[u8],
     ) -> Result<ResponseBody, Silence> {
         let decision = self.try_decide(now, source, frame);
+        match &decision {
+            Ok(body) => debug!("answer: {:?}", body.verdict),
+            Err(silence) => debug!("no answer: {:?}", silence),
+        }
         self.counters.count(&decision);
         decision
     }
