@@ -1,5 +1,6 @@
 //! The `headcount` program: arguments, output and exit codes. All work is the library's.
 
+mod authority;
 mod client;
 mod demo;
 mod explain;
@@ -42,6 +43,7 @@ enum Verb {
     Demo(demo::Arguments),
     Host(host::Arguments),
     Client(client::Arguments),
+    Authority(authority::Arguments),
     Inspect(inspect::Arguments),
     Explain(explain::Arguments),
 }
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Verb::Demo(arguments) => demo::run(&arguments, output),
         Verb::Host(arguments) => host::run(&arguments, output),
         Verb::Client(arguments) => client::run(&arguments, output),
+        Verb::Authority(arguments) => authority::run(&arguments, output),
         Verb::Inspect(arguments) => inspect::run(&arguments, output),
         Verb::Explain(arguments) => explain::run(&arguments, output),
     };
