@@ -27,10 +27,12 @@ mod product;
 mod record;
 mod span;
 mod step;
+mod summary;
 
 pub use product::{Limits, Machine, Product};
 pub use record::IMAGE_LEN;
 pub use step::{Discard, Event, Failure, Outcome, Rejection, Step};
+pub use summary::{ImageSummary, StoredActivation, StoredSpan, describe_image};
 
 use core::fmt;
 use core::num::NonZeroU8;

@@ -205,7 +205,7 @@ fn parse_span(reader: &mut Reader<'_>, now: Now) -> Result<Span, Corrupt> {
     Ok(Span::resume(UnixTime::from_secs(reader.u64()?), reader.u64()?, now))
 }
 
-fn parse_flag(reader: &mut Reader<'_>) -> Result<bool, Corrupt> {
+pub(super) fn parse_flag(reader: &mut Reader<'_>) -> Result<bool, Corrupt> {
     reader.checked(Reader::u8, |byte| match byte {
         0 => Some(false),
         1 => Some(true),

@@ -16,12 +16,14 @@ mod pool;
 mod rate;
 mod silence;
 mod snapshot;
+mod summary;
 
 pub use counters::{HostCounters, PoolCounters};
 pub use pool::{Pool, PoolStatus, Product};
 pub use rate::{RateLimit, Source};
 pub use silence::Silence;
 pub use snapshot::{RestoreFailure, Restored, SnapshotTooLong};
+pub use summary::{PoolSummary, SnapshotSummary, describe_snapshot};
 
 use crate::log::debug;
 use crate::policy::{self, Skew};

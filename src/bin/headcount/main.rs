@@ -2,7 +2,9 @@
 
 mod client;
 mod demo;
+mod explain;
 mod host;
+mod inspect;
 mod output;
 
 use std::process::ExitCode;
@@ -40,6 +42,8 @@ enum Verb {
     Demo(demo::Arguments),
     Host(host::Arguments),
     Client(client::Arguments),
+    Inspect(inspect::Arguments),
+    Explain(explain::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +53,8 @@ fn main() -> ExitCode {
         Verb::Demo(arguments) => demo::run(&arguments, output),
         Verb::Host(arguments) => host::run(&arguments, output),
         Verb::Client(arguments) => client::run(&arguments, output),
+        Verb::Inspect(arguments) => inspect::run(&arguments, output),
+        Verb::Explain(arguments) => explain::run(&arguments, output),
     };
     output.finish(result)
 }
