@@ -1,5 +1,6 @@
 //! The `headcount` program: arguments, output and exit codes. All work is the library's.
 
+mod bench;
 mod demo;
 mod output;
 
@@ -35,6 +36,7 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Bench(bench::Arguments),
     Demo(demo::Arguments),
 }
 
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let Arguments { json, verb } = Arguments::parse();
     let output = Output::new(json);
     let result = match verb {
+        Verb::Bench(arguments) => bench::run(&arguments, output),
         Verb::Demo(arguments) => demo::run(&arguments, output),
     };
     output.finish(result)
