@@ -1,5 +1,6 @@
 //! The `headcount` program: arguments, output and exit codes. All work is the library's.
 
+mod bench;
 mod client;
 mod demo;
 mod explain;
@@ -44,6 +45,7 @@ enum Verb {
     Client(client::Arguments),
     Inspect(inspect::Arguments),
     Explain(explain::Arguments),
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Verb::Client(arguments) => client::run(&arguments, output),
         Verb::Inspect(arguments) => inspect::run(&arguments, output),
         Verb::Explain(arguments) => explain::run(&arguments, output),
+        Verb::Bench(arguments) => bench::run(&arguments, output),
     };
     output.finish(result)
 }
