@@ -152,3 +152,27 @@ fn an_edited_age_does_not_prolong_the_validity() {
     assert_eq!(rig.status(now(180 * DAY - 1)), LicenceStatus::Licensed);
     assert_eq!(rig.status(now(180 * DAY)), LicenceStatus::Notification);
 }
+
+#[test]
+fn a_short_activation_is_warned_about_only_when_its_renewal_failed() {
+    rig!(vendor, rig);
+    let short = |frame: &Frame, at| ResponseBody {
+        verdict: Verdict::Granted {
+            count: THRESHOLD,
+            validity: Validity::For(Minutes::from_days(2)),
+        },
+        ..granted(&vendor, frame, at, THRESHOLD)
+    };
+    let frame = rig.drive(now(0)).unwrap();
+    rig.answer(now(0), &short(&frame, 0)).unwrap();
+    assert_eq!(rig.drive(now(DAY - 1)), None);
+    rig.events.clear();
+    let frame = rig.drive(now(DAY)).expect("renews after half the validity");
+    rig.answer(now(DAY), &short(&frame, DAY)).unwrap();
+    rig.drive(now(DAY));
+    assert_eq!(rig.events, []);
+
+    rig.fail(now(2 * DAY));
+    assert_eq!(rig.drive(now(2 * DAY)), None);
+    assert_eq!(rig.events, [Event::ExpiresSoon { left: Duration::from_secs(DAY) }]);
+}
