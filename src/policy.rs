@@ -119,11 +119,13 @@ pub fn spread(wait: Duration, random: u32) -> Duration {
 }
 
 /// Wait before a renewal: the interval, bounded and spread, or half the validity (`None` for a
-/// perpetual one) where that is shorter, so that no activation ends before it is renewed.
+/// perpetual one) where that is shorter, so that no activation ends before it is renewed. It is
+/// never below the shortest interval: a host that grants next to nothing is not asked without end.
 #[must_use]
 pub fn renewal_wait(interval: Minutes, validity: Option<Duration>, random: u32) -> Duration {
     let wait = spread(bounded_interval(interval).as_duration(), random);
-    validity.map_or(wait, |validity| wait.min(half(validity)))
+    let shortest = spread(SHORTEST_INTERVAL.as_duration(), random);
+    validity.map_or(wait, |validity| wait.min(half(validity).max(shortest)))
 }
 
 /// How long before the end of an activation its missing renewal is warned about: 30 days, or half
@@ -230,7 +232,10 @@ mod tests {
             604_799
         );
         assert_eq!(renewal_wait(RENEWAL_INTERVAL, Some(day), 0), day / 2);
-        assert_eq!(renewal_wait(Minutes(0), None, 0), Duration::from_secs(810), "15 min - 10 %");
+        let shortest = Duration::from_secs(810);
+        assert_eq!(renewal_wait(Minutes(0), None, 0), shortest, "15 min - 10 %");
+        assert_eq!(renewal_wait(RENEWAL_INTERVAL, Some(Duration::ZERO), 0), shortest);
+        assert_eq!(renewal_wait(RENEWAL_INTERVAL, Some(2 * shortest), 0), shortest);
         assert_eq!(warning_period(180 * day), 30 * day);
         assert_eq!(warning_period(10 * day), 5 * day);
     }
