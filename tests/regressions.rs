@@ -121,3 +121,38 @@ fn a_host_that_grants_nothing_is_not_asked_without_end() {
     assert_eq!(sent(&mut client, now(13 * 60), &mut rng), None);
     assert!(sent(&mut client, now(17 * 60), &mut rng).is_some());
 }
+
+/// A client that was activated at the time 0 for a day.
+fn activated<'a>(
+    vendor: &Vendor,
+    product: &'a client::Product<'a>,
+    rng: &mut StdRng,
+) -> Client<'a> {
+    let mut client = Client::new(product, machine(0), ONE_HOST, now(0), rng);
+    let request = sent(&mut client, now(0), rng).unwrap();
+    let answer = vendor.grant(now(0), &request, Minutes::from_days(1));
+    client.handle_response(now(0), rng, &answer).unwrap();
+    client
+}
+
+#[test]
+fn an_edited_start_makes_no_activation_younger() {
+    let vendor = Vendor::new();
+    let product = vendor.product();
+    let mut rng = StdRng::seed_from_u64(2);
+    let image = activated(&vendor, &product, &mut rng).image(now(0));
+    let start = EPOCH.to_be_bytes();
+    let later = (EPOCH + 10 * 86_400).to_be_bytes();
+    // Wherever the state names the time of the activation: grace, floor and age, and the frames.
+    let places = (0..image.len() - 8).filter(|at| image[*at..at + 8] == start);
+    let places: Vec<_> = places.collect();
+    assert_eq!(places.len(), 5);
+    let restart = Now::new(Instant::ZERO, now(2 * 86_400).clock);
+    for at in places {
+        let mut edited = image;
+        edited[at..at + 8].copy_from_slice(&later);
+        let client =
+            Client::resume(&product, machine(0), ONE_HOST, &edited, restart, &mut rng).unwrap();
+        assert!(!client.is_activated(restart), "edited at {at}");
+    }
+}

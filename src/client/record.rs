@@ -125,6 +125,8 @@ impl Record {
         }
         match record.believe(&request, &response, product) {
             Ok(response) => {
+                // The mark is the host's time, which is signed where it stands in the response.
+                let age = age.marked(response.body.host_time);
                 record.activation = Some(Activation { request, response, age });
                 Ok((record, None))
             }
