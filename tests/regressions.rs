@@ -8,8 +8,8 @@ use headcount::trust::{
     Root, Signer, SigningKey, TagKey, request_digest, sign_certificate, sign_response,
 };
 use headcount::wire::{
-    ActivationId, ApplicationId, Certificate, Claims, CountedId, Coverage, Frame, KeyId, Name,
-    ResponseBody, Role, Validity, Verdict,
+    ActivationId, ApplicationId, Certificate, Claims, CountedId, Coverage, Frame, KeyId,
+    LicenceStatus, Name, ResponseBody, Role, Validity, Verdict,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -155,4 +155,26 @@ fn an_edited_start_makes_no_activation_younger() {
             Client::resume(&product, machine(0), ONE_HOST, &edited, restart, &mut rng).unwrap();
         assert!(!client.is_activated(restart), "edited at {at}");
     }
+}
+
+#[test]
+fn an_activation_of_hardware_that_changed_meanwhile_is_out_of_tolerance() {
+    let vendor = Vendor::new();
+    let product = vendor.product();
+    let mut rng = StdRng::seed_from_u64(3);
+    let mut client = Client::new(&product, machine(0), ONE_HOST, now(0), &mut rng);
+    let request = sent(&mut client, now(0), &mut rng).unwrap();
+    client.set_machine(machine(9), now(1));
+    let answer = vendor.grant(now(1), &request, Minutes::from_days(1));
+    client.handle_response(now(1), &mut rng, &answer).unwrap();
+    // It says at once what it will say after the next start.
+    let image = client.image(now(1));
+    let resumed = Client::resume(&product, machine(9), ONE_HOST, &image, now(1), &mut rng).unwrap();
+    assert_eq!(client.licence(now(1)), resumed.licence(now(1)));
+    assert_eq!(client.licence(now(1)).status, LicenceStatus::OutOfToleranceGrace);
+    // And asks again, with the hardware that it has.
+    let request = sent(&mut client, now(1), &mut rng).unwrap();
+    let answer = vendor.grant(now(1), &request, Minutes::from_days(1));
+    client.handle_response(now(1), &mut rng, &answer).unwrap();
+    assert!(client.is_activated(now(1)));
 }
