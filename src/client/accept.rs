@@ -119,6 +119,8 @@ impl Client<'_> {
         self.record.previous_cmid = None;
         self.record.out_of_tolerance = None;
         self.rest_for_renewal(core::time::Duration::ZERO, now, rng);
+        // The driver may have named other hardware while the request was on its way.
+        self.check_hardware(now);
     }
 
     /// Two machines share this CMID (PROTOCOL 8): takes a new one and asks the same host again at

@@ -376,7 +376,9 @@ impl<'a> Client<'a> {
             return Some(Event::StatusChanged { from, to: licence.status });
         }
         let left = licence.left.filter(|left| *left <= self.warning_period())?;
-        if licence.status != LicenceStatus::Licensed || now.monotonic < self.warn_at {
+        // While a renewal is due or on its way it has not failed.
+        let renewing = matches!(self.phase, Phase::Asking(_)) || self.is_due(now);
+        if licence.status != LicenceStatus::Licensed || renewing || now.monotonic < self.warn_at {
             return None;
         }
         self.warn_at = now.monotonic.after(CHECKPOINT_INTERVAL);

@@ -125,6 +125,8 @@ impl Record {
         }
         match record.believe(&request, &response, product) {
             Ok(response) => {
+                // The mark is signed; the stored copy of it is not, and would prolong the validity.
+                let age = age.marked(response.body.host_time);
                 record.activation = Some(Activation { request, response, age });
                 Ok((record, None))
             }

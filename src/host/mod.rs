@@ -138,7 +138,7 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
         signer: &S,
     ) -> Result<Frame, Silence> {
         let body = self.decide(now, source, frame)?;
-        trust::sign_response(&body, signer).map_err(|_| self.signer_failed())
+        trust::sign_response(&body, signer).map_err(|_| self.signer_failed(&body))
     }
 
     /// Does all that [`handle`](Self::handle) does except for the signature: counts the machine and
@@ -158,9 +158,10 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
         decision
     }
 
-    /// Counts an answer that [`decide`](Self::decide) gave and the signer then failed to sign.
-    pub fn signer_failed(&mut self) -> Silence {
-        self.counters.signer_failed();
+    /// Turns an answer that [`decide`](Self::decide) gave, and the signer then failed to sign, into
+    /// a silence in the counters.
+    pub fn signer_failed(&mut self, body: &ResponseBody) -> Silence {
+        self.counters.signer_failed(body);
         Silence::Signer
     }
 

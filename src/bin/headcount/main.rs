@@ -1,6 +1,7 @@
 //! The `headcount` program: arguments, output and exit codes. All work is the library's.
 
 mod authority;
+mod bench;
 mod client;
 mod demo;
 mod explain;
@@ -46,6 +47,7 @@ enum Verb {
     Authority(authority::Arguments),
     Inspect(inspect::Arguments),
     Explain(explain::Arguments),
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Authority(arguments) => authority::run(&arguments, output),
         Verb::Inspect(arguments) => inspect::run(&arguments, output),
         Verb::Explain(arguments) => explain::run(&arguments, output),
+        Verb::Bench(arguments) => bench::run(&arguments, output),
     };
     output.finish(result)
 }

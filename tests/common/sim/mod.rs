@@ -120,11 +120,11 @@ enum Event {
     ToHost {
         host: usize,
         client: usize,
-        frame: Frame,
+        frame: Box<Frame>,
     },
     ToClient {
         client: usize,
-        frame: Frame,
+        frame: Box<Frame>,
     },
     /// Once a day: hosts save, laws are checked.
     Midnight,
@@ -310,7 +310,7 @@ impl Sim {
     }
 
     /// Sends a datagram, or loses it, or sends it twice.
-    fn transmit(&mut self, frame: Frame, event: impl Fn(Frame) -> Event) {
+    fn transmit(&mut self, frame: Frame, event: impl Fn(Box<Frame>) -> Event) {
         let copies = 1 + u32::from(self.rng.random_bool(self.net.duplication));
         for _ in 0..copies {
             if self.rng.random_bool(self.net.loss) {
@@ -322,7 +322,7 @@ impl Sim {
                 frame[bit / 8] ^= 1 << (bit % 8);
             }
             let at = self.time + self.rng.random_range(1..=self.net.latency);
-            self.plan(at, event(frame));
+            self.plan(at, event(Box::new(frame)));
         }
     }
 
