@@ -10,6 +10,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use headcount::daemon::files::to_hex;
 use program::{Ended, Folder};
 use serde_json::{Value, json};
 
@@ -179,10 +180,7 @@ fn a_host_is_enrolled_and_takes_the_answer() {
     // The same request, now as hexadecimal digits: the same bytes, nothing counted.
     let hex = |path: &str| -> String {
         let bytes = fs::read(folder.join(path)).unwrap();
-        bytes
-            .chunks(16)
-            .map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n")
-            .collect()
+        bytes.chunks(16).map(|line| to_hex(line) + "\n").collect()
     };
     folder.file("request.hex", hex("request"));
     let again = enrol(&folder, "request.hex", "response2").expect(0).json();
