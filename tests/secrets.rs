@@ -56,7 +56,9 @@ impl Hidden {
 
 fn check(hidden: &[Hidden], shown: &dyn Debug) {
     for text in [format!("{shown:?}"), format!("{shown:#?}"), format!("{shown:x?}")] {
-        hidden.iter().for_each(|hidden| hidden.check(&text));
+        for hidden in hidden {
+            hidden.check(&text);
+        }
     }
 }
 
@@ -344,7 +346,9 @@ mod logged {
         let records = RECORDS.lock().unwrap();
         assert!(!records.is_empty(), "nothing was logged");
         for record in &*records {
-            all.iter().for_each(|hidden| hidden.check(record));
+            for hidden in &all {
+                hidden.check(record);
+            }
         }
     }
 }
