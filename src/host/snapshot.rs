@@ -139,6 +139,10 @@ impl<const RECORDS: usize, const SOURCES: usize> Host<'_, RECORDS, SOURCES> {
             restored.unknown = restored.unknown.saturating_add(1);
             return Ok(());
         };
+        // Fewer than before may fit here; no table ever held more than its own limit.
+        if count > limit {
+            return Err(RestoreFailure::Table(RestoreError::TooManyRecords { limit }));
+        }
         let limit = limit.min(pool.table.capacity());
         let left_out = count.saturating_sub(limit);
         for _ in 0..left_out {
