@@ -5,142 +5,71 @@
 //! root's is decoded once, as in a product; the host's comes with each answer.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "../tests/common/mod.rs"]
 mod common;
+mod ratio;
 
 use std::hint::black_box;
-use std::num::{NonZeroU8, NonZeroU32};
 use std::time::{Duration, Instant as Stopwatch};
 
-use common::{ratio, timed};
+use common::{IDS, ONE_HOST, SERVED, Vendor, drive, machine, now};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
-use headcount::client::{self, Client, Limits, Machine, Outcome, Step};
-use headcount::fingerprint::{Fingerprint, Matching};
-use headcount::host::{Host, Pool, Product, RateLimit, Settings, SetupKey, Source};
-use headcount::time::{EpochMinute, Instant, Now, UnixTime};
-use headcount::trust::{MasterKey, Root, Signer, SigningKey, TagKey, sign_certificate};
-use headcount::wire::{
-    ActivationId, ApplicationId, Certificate, Claims, CountedId, Coverage, Frame, KeyId, KeyKind,
-    Name, Role, SIGNATURE_LEN,
-};
-use rand::SeedableRng;
+use headcount::client::{Client, Outcome, Product};
+use headcount::fingerprint::Matching;
+use headcount::host::{Host, Pool, RateLimit, Settings, Source};
+use headcount::wire::{Frame, SIGNATURE_LEN};
 use rand::rngs::StdRng;
-
-const COVERAGE: Coverage = Coverage { family: 7, rank: 1, generation: 3 };
-const KEY_ID: KeyId = KeyId(77);
-const IDS: (ApplicationId, ActivationId, CountedId) =
-    (ApplicationId([1; 16]), ActivationId([2; 16]), CountedId([3; 16]));
-const SERVED: [Product; 1] =
-    [Product { application_id: IDS.0, activation_id: IDS.1, coverage: COVERAGE }];
-const NOW: Now = Now::new(Instant::from_millis(1_000), Some(UnixTime::from_secs(1_800_000_000)));
+use rand::{RngExt, SeedableRng};
+use ratio::{ratio, timed};
 
 /// Machines, and room for them.
 const MACHINES: usize = 1_024;
 
-/// Works as it is by default, but never refuses: an interval below the clock's resolution.
+/// Works as it does by default, but never refuses: an interval below the clock's resolution.
 const SETTINGS: Settings = Settings {
     rate_limit: RateLimit { burst: 1_000, interval: Duration::from_nanos(1) },
     ..Settings::DEFAULT
 };
 
-const ROOT_SEED: [u8; 32] = [1; 32];
-const HOST_SEED: [u8; 32] = [2; 32];
-
-/// A vendor with one product and one host.
-struct Vendor {
-    roots: [Root; 1],
-    host_key: SigningKey,
-    certificate: Certificate,
-    tag_key: TagKey,
+/// Runs `measure` with a host.
+fn with_host(vendor: &Vendor, measure: impl FnOnce(&mut Host<'_, MACHINES, 64>)) {
+    let keys = vendor.setup_keys();
+    let mut pools = [Pool::new(IDS.2, &SERVED, Matching::DEFAULT)];
+    measure(&mut Host::new(&mut pools, &keys, Some(vendor.certificate), SETTINGS, [9; 16]));
 }
 
-impl Vendor {
-    fn new() -> Self {
-        let root = SigningKey::from_seed(&ROOT_SEED);
-        let host_key = SigningKey::from_seed(&HOST_SEED);
-        let claims = Claims {
-            public_key: host_key.public_key(),
-            serial: 1,
-            not_before: EpochMinute(0),
-            not_after: EpochMinute(u32::MAX),
-            root_id: 1,
-            coverage: COVERAGE,
-            role: Role::Host,
-        };
-        let master = MasterKey::from_bytes([3; 32]);
-        Self {
-            roots: [Root::new(1, &root.public_key()).unwrap()],
-            certificate: sign_certificate(&claims, &root).unwrap(),
-            host_key,
-            tag_key: master.product_key(KeyKind::ClientSetup, KEY_ID).tag_key(),
-        }
-    }
-
-    fn product(&self) -> client::Product<'_> {
-        client::Product {
-            application_id: IDS.0,
-            activation_id: IDS.1,
-            counted_id: IDS.2,
-            coverage: COVERAGE,
-            required_count: NonZeroU32::MIN,
-            matching: Matching::DEFAULT,
-            key_id: KEY_ID,
-            tag_key: self.tag_key.clone(),
-            roots: &self.roots,
-            limits: Limits::DEFAULT,
-        }
-    }
-
-    /// Runs `measure` with a host.
-    fn with_host(&self, measure: impl FnOnce(&mut Host<'_, MACHINES, 64>)) {
-        let keys = [SetupKey::new(KEY_ID, &self.tag_key)];
-        let mut pools = [Pool::new(IDS.2, &SERVED, Matching::DEFAULT)];
-        measure(&mut Host::new(&mut pools, &keys, Some(self.certificate), SETTINGS, [9; 16]));
-    }
-}
-
-fn new_client<'a>(product: &'a client::Product<'a>, rng: &mut StdRng) -> Client<'a> {
-    let machine = Machine {
-        fingerprint: Fingerprint::new([5; 8]),
-        workstation_name: Name::new("workstation-17").unwrap(),
-        virtual_machine: false,
-    };
-    Client::new(product, machine, NonZeroU8::MIN, NOW, rng)
+fn new_client<'a>(product: &'a Product<'a>, rng: &mut StdRng) -> Client<'a> {
+    Client::new(product, machine(5), ONE_HOST, now(0), rng)
 }
 
 /// The next request of a client.
 fn request(client: &mut Client<'_>, rng: &mut StdRng) -> Frame {
-    client.ask_now(NOW);
-    loop {
-        match client.poll(NOW, rng) {
-            Step::Save | Step::Report(_) => {}
-            Step::Send { .. } => return *client.pending_frame().unwrap(),
-            Step::Wait { .. } => unreachable!("asked to ask"),
-        }
-    }
+    client.ask_now(now(0));
+    drive(client, now(0), rng, &mut Vec::new()).expect("asked to ask")
 }
 
 /// The library's own signing key, and a message as long as what a response signs.
 fn bare_signer() -> (ed25519_dalek::SigningKey, Vec<u8>) {
     let message = vec![7; size_of::<Frame>() - SIGNATURE_LEN];
-    (ed25519_dalek::SigningKey::from_bytes(&HOST_SEED), message)
+    (ed25519_dalek::SigningKey::from_bytes(&[2; 32]), message)
 }
 
 fn host(criterion: &mut Criterion) {
     const OPERATIONS: u32 = 100;
     let vendor = Vendor::new();
-    let product = vendor.product();
+    let product = vendor.product(1);
     let mut rng = StdRng::seed_from_u64(1);
     let mut frames = Vec::new();
     for _ in 0..MACHINES {
         frames.push(request(&mut new_client(&product, &mut rng), &mut rng));
     }
     let (bare, message) = bare_signer();
-    vendor.with_host(|host| {
+    with_host(&vendor, |host| {
         let mut next = frames.iter().cycle();
         let mut exchange = || {
             let frame = next.next().unwrap();
-            host.handle(NOW, Source::UNKNOWN, black_box(frame), &vendor.host_key).unwrap()
+            host.handle(now(0), Source::UNKNOWN, black_box(frame), &vendor.host_key).unwrap()
         };
         let mut group = criterion.benchmark_group("host");
         group.bench_function("exchange", |bencher| bencher.iter(&mut exchange));
@@ -159,28 +88,33 @@ fn host(criterion: &mut Criterion) {
 }
 
 /// What two bare verifications need: the certificate's by a key that is ready, the answer's by one
-/// that is not.
+/// that is not. Verification takes no constant time, so there are as many answers as clients.
 struct Bare {
     root: VerifyingKey,
     host: [u8; 32],
     claims: Vec<u8>,
     certificate: Signature,
-    body: Vec<u8>,
-    answer: Signature,
+    answers: Vec<(Vec<u8>, Signature)>,
+    turn: usize,
 }
 
 impl Bare {
     fn new() -> Self {
-        let root = ed25519_dalek::SigningKey::from_bytes(&ROOT_SEED);
-        let (host, body) = bare_signer();
+        let root = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+        let (host, mut body) = bare_signer();
         let claims = vec![6; 56];
+        let mut rng = StdRng::seed_from_u64(5);
+        let answers = (0..CLIENTS).map(|_| {
+            body.fill_with(|| rng.random());
+            (body.clone(), host.sign(&body))
+        });
         Self {
             root: root.verifying_key(),
             host: host.verifying_key().to_bytes(),
             certificate: root.sign(&claims),
-            answer: host.sign(&body),
+            answers: answers.collect(),
             claims,
-            body,
+            turn: 0,
         }
     }
 
@@ -188,37 +122,41 @@ impl Bare {
         self.root.verify_strict(black_box(&self.claims), &self.certificate).unwrap();
     }
 
-    fn verify_answer(&self) {
+    fn verify_answer(&mut self) {
+        self.turn = (self.turn + 1) % self.answers.len();
+        let (body, signature) = black_box(&self.answers[self.turn]);
         let host = VerifyingKey::from_bytes(black_box(&self.host)).unwrap();
-        host.verify_strict(black_box(&self.body), &self.answer).unwrap();
+        host.verify_strict(body, signature).unwrap();
     }
 
-    fn verify_both(&self) {
+    fn verify_both(&mut self) {
         self.verify_certificate();
         self.verify_answer();
     }
 }
+
+/// Clients that accept at a time.
+const CLIENTS: u32 = 32;
 
 /// Clients that wait for an answer, and the answers.
 type Waiting<'a> = Vec<(Client<'a>, Frame)>;
 
 fn accept(waiting: &mut Waiting<'_>, rng: &mut StdRng) {
     for (client, answer) in waiting {
-        let outcome = client.handle_response(NOW, rng, black_box(answer)).unwrap();
+        let outcome = client.handle_response(now(0), rng, black_box(answer)).unwrap();
         assert!(matches!(outcome, Outcome::Activated { .. }));
     }
 }
 
 fn client(criterion: &mut Criterion) {
-    const CLIENTS: u32 = 32;
     let vendor = Vendor::new();
-    let product = vendor.product();
-    let bare = Bare::new();
-    vendor.with_host(|host| {
+    let product = vendor.product(1);
+    let mut bare = Bare::new();
+    with_host(&vendor, |host| {
         let mut rng = StdRng::seed_from_u64(2);
         let mut answer = |client: &mut Client<'_>, rng: &mut StdRng| {
             let frame = request(client, rng);
-            host.handle(NOW, Source::UNKNOWN, &frame, &vendor.host_key).unwrap()
+            host.handle(now(0), Source::UNKNOWN, &frame, &vendor.host_key).unwrap()
         };
         let mut fresh = |clients: u32, rng: &mut StdRng| -> Waiting<'_> {
             let waiting = (0..clients).map(|_| {

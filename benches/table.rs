@@ -1,17 +1,17 @@
 //! The table of machines, from 64 to 65,536 records: look-up must not slow down as it grows.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
+mod ratio;
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
 
-use common::{ratio, timed};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use headcount::fingerprint::{Fingerprint, Matching};
 use headcount::table::{CmidTable, Sighting};
 use headcount::time::EpochMinute;
 use headcount::wire::Cmid;
+use ratio::{ratio, timed};
 
 const NOW: EpochMinute = EpochMinute(30_000_000);
 

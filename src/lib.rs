@@ -16,7 +16,7 @@
         clippy::unwrap_used
     )
 )]
-//! Volume activation for a vendor's own products, in 250 bytes each way.
+#![doc = include_str!("../README.md")]
 
 #[cfg(any(test, feature = "std"))]
 extern crate std;
@@ -28,6 +28,7 @@ mod cursor;
 pub mod daemon;
 pub mod fingerprint;
 pub mod host;
+mod log;
 pub mod policy;
 pub mod storage;
 pub mod table;

@@ -119,11 +119,14 @@ pub fn spread(wait: Duration, random: u32) -> Duration {
 }
 
 /// Wait before a renewal: the interval, bounded and spread, or half the validity (`None` for a
-/// perpetual one) where that is shorter, so that no activation ends before it is renewed.
+/// perpetual one) where that is shorter, so that no activation ends before it is renewed. Never
+/// less than the shortest interval, spread: an activation of minutes, or of none, ends unrenewed
+/// rather than make a client ask without a pause.
 #[must_use]
 pub fn renewal_wait(interval: Minutes, validity: Option<Duration>, random: u32) -> Duration {
     let wait = spread(bounded_interval(interval).as_duration(), random);
-    validity.map_or(wait, |validity| wait.min(half(validity)))
+    let shortest = spread(SHORTEST_INTERVAL.as_duration(), random);
+    validity.map_or(wait, |validity| wait.min(half(validity).max(shortest)))
 }
 
 /// How long before the end of an activation its missing renewal is warned about: 30 days, or half
@@ -233,6 +236,14 @@ mod tests {
         assert_eq!(renewal_wait(Minutes(0), None, 0), Duration::from_secs(810), "15 min - 10 %");
         assert_eq!(warning_period(180 * day), 30 * day);
         assert_eq!(warning_period(10 * day), 5 * day);
+    }
+
+    #[test]
+    fn an_activation_that_ends_at_once_is_not_renewed_at_once() {
+        for (minutes, seconds) in [(0, 810), (1, 810), (27, 810), (28, 840)] {
+            let validity = Some(Duration::from_secs(minutes * 60));
+            assert_eq!(renewal_wait(RENEWAL_INTERVAL, validity, 0).as_secs(), seconds);
+        }
     }
 
     #[test]

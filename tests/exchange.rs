@@ -1,141 +1,18 @@
 //! A host and its clients, frame by frame, without any transport.
-#![allow(missing_docs, clippy::unwrap_used, clippy::arithmetic_side_effects)]
 
-use core::num::{NonZeroU8, NonZeroU32};
+mod common;
+
 use core::time::Duration;
 
-use headcount::client::{self, Client, Event, Failure, Limits, Machine, Outcome, Step};
-use headcount::fingerprint::{Fingerprint, Matching};
-use headcount::host::{Host, Pool, Product, Settings, SetupKey, Silence, Source};
+use common::{Bench, EPOCH, IDS, KEY_ID, ONE_HOST, SERVED, Vendor, bench, drive, machine, now};
+use headcount::client::{self, Client, Event, Failure, Outcome};
+use headcount::fingerprint::Matching;
+use headcount::host::{Pool, SetupKey, Silence};
 use headcount::policy::Skew;
-use headcount::time::{EpochMinute, Instant, Now, UnixTime};
-use headcount::trust::{MasterKey, Root, Signer, SigningKey, TagKey, sign_certificate};
-use headcount::wire::{
-    ActivationId, ApplicationId, Certificate, Claims, CountedId, Coverage, Frame, KeyId, KeyKind,
-    LicenceStatus, Name, Refusal, Role,
-};
+use headcount::time::{Instant, Now, UnixTime};
+use headcount::wire::{LicenceStatus, Refusal};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-
-const EPOCH: u64 = 1_800_000_000;
-const COVERAGE: Coverage = Coverage { family: 7, rank: 1, generation: 3 };
-const KEY_ID: KeyId = KeyId(77);
-const IDS: (ApplicationId, ActivationId, CountedId) =
-    (ApplicationId([1; 16]), ActivationId([2; 16]), CountedId([3; 16]));
-
-/// A vendor with one product, and one host of it.
-struct Vendor {
-    roots: [Root; 1],
-    host_key: SigningKey,
-    certificate: Certificate,
-    tag_key: TagKey,
-}
-
-impl Vendor {
-    fn new() -> Self {
-        let root = SigningKey::from_seed(&[1; 32]);
-        let host_key = SigningKey::from_seed(&[2; 32]);
-        let claims = Claims {
-            public_key: host_key.public_key(),
-            serial: 1,
-            not_before: EpochMinute(0),
-            not_after: EpochMinute(u32::MAX),
-            root_id: 1,
-            coverage: COVERAGE,
-            role: Role::Host,
-        };
-        Self {
-            roots: [Root::new(1, &root.public_key()).unwrap()],
-            certificate: sign_certificate(&claims, &root).unwrap(),
-            host_key,
-            tag_key: MasterKey::from_bytes([3; 32])
-                .product_key(KeyKind::ClientSetup, KEY_ID)
-                .tag_key(),
-        }
-    }
-
-    fn product(&self, required_count: u32) -> client::Product<'_> {
-        client::Product {
-            application_id: IDS.0,
-            activation_id: IDS.1,
-            counted_id: IDS.2,
-            coverage: COVERAGE,
-            required_count: NonZeroU32::new(required_count).unwrap(),
-            matching: Matching::DEFAULT,
-            key_id: KEY_ID,
-            tag_key: self.tag_key.clone(),
-            roots: &self.roots,
-            limits: Limits::DEFAULT,
-        }
-    }
-}
-
-const SERVED: [Product; 1] =
-    [Product { application_id: IDS.0, activation_id: IDS.1, coverage: COVERAGE }];
-
-/// The host under test, with room for 50 machines.
-struct Bench<'a> {
-    vendor: &'a Vendor,
-    host: Host<'a, 50, 16>,
-}
-
-impl<'a> Bench<'a> {
-    fn new(
-        vendor: &'a Vendor,
-        pools: &'a mut [Pool<'a, 50>],
-        keys: &'a [SetupKey],
-        certificate: Option<Certificate>,
-    ) -> Self {
-        Self { vendor, host: Host::new(pools, keys, certificate, Settings::DEFAULT, [9; 16]) }
-    }
-
-    fn handle(&mut self, now: Now, frame: &[u8]) -> Result<Frame, Silence> {
-        self.host.handle(now, Source::UNKNOWN, frame, &self.vendor.host_key)
-    }
-}
-
-fn now(secs: u64) -> Now {
-    Now::new(Instant::from_millis(secs * 1000), Some(UnixTime::from_secs(EPOCH + secs)))
-}
-
-fn machine(n: u16) -> Machine<'static> {
-    Machine {
-        fingerprint: Fingerprint::new([n + 1; 8]),
-        workstation_name: Name::new("bench").unwrap(),
-        virtual_machine: false,
-    }
-}
-
-/// Polls until the client sends or waits; saves and reports on the way.
-fn drive(
-    client: &mut Client<'_>,
-    now: Now,
-    rng: &mut StdRng,
-    events: &mut Vec<Event>,
-) -> Option<Frame> {
-    loop {
-        match client.poll(now, rng) {
-            Step::Save => {}
-            Step::Report(event) => events.push(event),
-            Step::Send { .. } => return client.pending_frame().copied(),
-            Step::Wait { until } => {
-                assert!(until > now.monotonic, "a wait that does not wait");
-                return None;
-            }
-        }
-    }
-}
-
-macro_rules! bench {
-    ($vendor:ident, $bench:ident) => {
-        let $vendor = Vendor::new();
-        let keys = [SetupKey::new(KEY_ID, &$vendor.tag_key)];
-        let mut pools = [Pool::new(IDS.2, &SERVED, Matching::DEFAULT)];
-        let mut $bench = Bench::new(&$vendor, &mut pools, &keys, Some($vendor.certificate));
-    };
-}
-
-const ONE_HOST: NonZeroU8 = NonZeroU8::new(1).unwrap();
 
 #[test]
 fn twenty_five_machines_become_activated() {

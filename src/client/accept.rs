@@ -6,6 +6,7 @@ use super::record::Activation;
 use super::span::Span;
 use super::step::{Discard, Failure, Outcome};
 use super::{Asking, Client, Phase, new_cmid};
+use crate::log::debug;
 use crate::policy::{self, Skew};
 use crate::time::{Now, UnixTime};
 use crate::trust::{Expected, Verified, verify_response};
@@ -26,13 +27,16 @@ impl Client<'_> {
         answer: &[u8],
     ) -> Result<Outcome, Discard> {
         let Phase::Asking(asking) = self.phase else { return Err(Discard::NotAsked) };
-        let response = self.accept(now, &asking, answer)?;
+        let response = self.accept(now, &asking, answer).inspect_err(|discard| {
+            debug!("answer discarded: {:?}", discard);
+        })?;
         let body = &response.body;
         self.record.floor = self.record.floor.max(body.host_time);
         self.activation_interval = policy::bounded_interval(body.activation_interval);
         self.preferred = asking.host;
         self.unsaved = true;
         let duplicate = body.duplicate;
+        debug!("host {} says {:?}, duplicate {:?}", asking.host, body.verdict, duplicate);
         let outcome = match body.verdict {
             Verdict::Refused(refusal) => {
                 self.last_attempt = Some(Ok(Outcome::Refused(refusal)));
@@ -62,6 +66,7 @@ impl Client<'_> {
     /// activation interval when all had theirs. Without a pending request nothing happens.
     pub fn give_up(&mut self, now: Now, rng: &mut impl CryptoRng, failure: Failure) {
         let Phase::Asking(asking) = self.phase else { return };
+        debug!("host {} failed: {:?}", asking.host, failure);
         self.last_attempt = Some(Err(failure));
         self.next_host(&asking, now, rng);
     }
@@ -114,6 +119,8 @@ impl Client<'_> {
         self.record.previous_cmid = None;
         self.record.out_of_tolerance = None;
         self.rest_for_renewal(core::time::Duration::ZERO, now, rng);
+        // The driver may have named other hardware while the request was on its way.
+        self.check_hardware(now);
     }
 
     /// Two machines share this CMID (PROTOCOL 8): takes a new one and asks the same host again at

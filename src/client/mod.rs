@@ -27,10 +27,12 @@ mod product;
 mod record;
 mod span;
 mod step;
+mod summary;
 
 pub use product::{Limits, Machine, Product};
 pub use record::IMAGE_LEN;
 pub use step::{Discard, Event, Failure, Outcome, Rejection, Step};
+pub use summary::{ImageSummary, StoredActivation, StoredSpan, describe_image};
 
 use core::fmt;
 use core::num::NonZeroU8;
@@ -374,7 +376,9 @@ impl<'a> Client<'a> {
             return Some(Event::StatusChanged { from, to: licence.status });
         }
         let left = licence.left.filter(|left| *left <= self.warning_period())?;
-        if licence.status != LicenceStatus::Licensed || now.monotonic < self.warn_at {
+        // While a renewal is due or on its way it has not failed.
+        let renewing = matches!(self.phase, Phase::Asking(_)) || self.is_due(now);
+        if licence.status != LicenceStatus::Licensed || renewing || now.monotonic < self.warn_at {
             return None;
         }
         self.warn_at = now.monotonic.after(CHECKPOINT_INTERVAL);

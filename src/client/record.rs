@@ -125,6 +125,8 @@ impl Record {
         }
         match record.believe(&request, &response, product) {
             Ok(response) => {
+                // The mark is signed; the stored copy of it is not, and would prolong the validity.
+                let age = age.marked(response.body.host_time);
                 record.activation = Some(Activation { request, response, age });
                 Ok((record, None))
             }
@@ -205,7 +207,7 @@ fn parse_span(reader: &mut Reader<'_>, now: Now) -> Result<Span, Corrupt> {
     Ok(Span::resume(UnixTime::from_secs(reader.u64()?), reader.u64()?, now))
 }
 
-fn parse_flag(reader: &mut Reader<'_>) -> Result<bool, Corrupt> {
+pub(super) fn parse_flag(reader: &mut Reader<'_>) -> Result<bool, Corrupt> {
     reader.checked(Reader::u8, |byte| match byte {
         0 => Some(false),
         1 => Some(true),

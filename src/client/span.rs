@@ -40,6 +40,11 @@ impl Span {
         Self { since, ran_millis: ran_secs.saturating_mul(1_000), counted_to: now.monotonic }
     }
 
+    /// The same running time since a mark that is known better.
+    pub(super) const fn marked(self, since: UnixTime) -> Self {
+        Self { since, ..self }
+    }
+
     /// What a store keeps: the mark and the seconds of running time up to `now`.
     pub(super) fn stored(&self, now: Now) -> (UnixTime, u64) {
         (self.since, self.ran(now).as_secs())

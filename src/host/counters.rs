@@ -28,20 +28,46 @@ impl HostCounters {
 
     pub(super) fn count(&mut self, decision: &Result<ResponseBody, Silence>) {
         match decision {
-            Ok(ResponseBody { verdict: Verdict::Granted { .. }, .. }) => {
-                increase(&mut self.granted);
-            }
-            Ok(ResponseBody { verdict: Verdict::Refused(refusal), .. }) => {
-                let index = usize::from(refusal.code()).saturating_sub(1);
-                self.refused.get_mut(index).map(increase).unwrap_or_default();
-            }
+            Ok(body) => increase(self.answered(body)),
             Err(silence) => self.silent.get_mut(silence.index()).map(increase).unwrap_or_default(),
         }
     }
 
-    pub(super) fn signer_failed(&mut self) {
-        // The frame was counted as granted or refused before; which one no longer matters.
+    /// Makes an answer that was counted, and then could not be signed, a silence.
+    pub(super) fn signer_failed(&mut self, body: &ResponseBody) {
+        let answered = self.answered(body);
+        *answered = answered.saturating_sub(1);
         self.silent.get_mut(Silence::Signer.index()).map(increase).unwrap_or_default();
+    }
+
+    fn answered(&mut self, body: &ResponseBody) -> &mut u32 {
+        match body.verdict {
+            Verdict::Granted { .. } => &mut self.granted,
+            Verdict::Refused(refusal) => self.refused_with(refusal),
+        }
+    }
+
+    fn refused_with(&mut self, refusal: Refusal) -> &mut u32 {
+        let [
+            unknown_product,
+            not_covered,
+            clock_skew,
+            not_enrolled,
+            unknown_key,
+            key_exhausted,
+            key_blocked,
+            busy,
+        ] = &mut self.refused;
+        match refusal {
+            Refusal::UnknownProduct => unknown_product,
+            Refusal::NotCovered => not_covered,
+            Refusal::ClockSkew => clock_skew,
+            Refusal::NotEnrolled => not_enrolled,
+            Refusal::UnknownKey => unknown_key,
+            Refusal::KeyExhausted => key_exhausted,
+            Refusal::KeyBlocked => key_blocked,
+            Refusal::Busy => busy,
+        }
     }
 }
 

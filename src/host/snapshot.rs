@@ -16,9 +16,9 @@ use crate::table::{Record, RestoreError};
 use crate::time::{EpochMinute, Now, UnixTime};
 use crate::wire::{Cmid, CountedId};
 
-const RECORD_LEN: usize = 16 + 16 + 4;
-const POOL_LEN: usize = 16 + 10 * 4 + 2 * 4;
-const HEADER_LEN: usize = 4 + 8 + 16 * 4 + 2;
+pub(super) const RECORD_LEN: usize = 16 + 16 + 4;
+pub(super) const POOL_LEN: usize = 16 + 10 * 4 + 2 * 4;
+pub(super) const HEADER_LEN: usize = 4 + 8 + 16 * 4 + 2;
 
 /// The buffer is too short for the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +174,7 @@ fn emit_pool<const N: usize>(writer: &mut Writer<'_>, pool: &Pool<'_, N>) {
     }
 }
 
-fn parse_counters(reader: &mut Reader<'_>) -> Result<PoolCounters, Corrupt> {
+pub(super) fn parse_counters(reader: &mut Reader<'_>) -> Result<PoolCounters, Corrupt> {
     let mut counters = PoolCounters {
         requests: reader.u32()?,
         failed: reader.u32()?,
@@ -187,7 +187,7 @@ fn parse_counters(reader: &mut Reader<'_>) -> Result<PoolCounters, Corrupt> {
     Ok(counters)
 }
 
-fn parse_record(reader: &mut Reader<'_>) -> Result<Record, Corrupt> {
+pub(super) fn parse_record(reader: &mut Reader<'_>) -> Result<Record, Corrupt> {
     Ok(Record {
         cmid: reader.checked(Reader::array, Cmid::new)?,
         fingerprint: Fingerprint::from_bytes(reader.array()?),

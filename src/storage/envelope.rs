@@ -87,6 +87,51 @@ impl fmt::Display for Damage {
     }
 }
 
+/// A whole image of a version that this crate reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Image<'a> {
+    /// Whose state it is.
+    pub kind: Kind,
+    /// Its sequence number: of two images the higher one is the newer.
+    pub sequence: u64,
+    /// The state itself.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Image<'a> {
+    /// Looks at the bytes of a slot outside of any store: an image of either kind, checksum and
+    /// version checked. For people who want to know what a file holds; a program uses
+    /// [`Slots`](super::Slots).
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Damage> {
+        let Header { version, kind, reserved, sequence, payload_len } =
+            Header::of(bytes, usize::MAX)?;
+        let kind = match (version, reserved, kind) {
+            (VERSION, 0, 1) => Kind::Client,
+            (VERSION, 0, 2) => Kind::Host,
+            (VERSION, 0, other) => return Err(Damage::Kind(other)),
+            (VERSION, ..) => return Err(Damage::Reserved),
+            (other, ..) => return Err(Damage::Version(other)),
+        };
+        Ok(Self { kind, sequence, payload: payload(bytes, payload_len) })
+    }
+}
+
+/// The payload is a secret or identifies machines: only its length is shown.
+impl fmt::Debug for Image<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, sequence, payload } = self;
+        write!(f, "Image({kind:?} state, number {sequence}, {} bytes)", payload.len())
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Image<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        let Self { kind, sequence, payload } = self;
+        defmt::write!(f, "Image({} state, number {}, {} bytes)", kind, sequence, payload.len());
+    }
+}
+
 /// What a slot's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {

@@ -54,7 +54,7 @@ mod file;
 mod memory;
 mod slots;
 
-pub use envelope::{Damage, ENVELOPE_LEN, VERSION, image_len};
+pub use envelope::{Damage, ENVELOPE_LEN, Image, VERSION, image_len};
 #[cfg(feature = "std")]
 pub use file::FileStore;
 #[cfg(feature = "daemon")]

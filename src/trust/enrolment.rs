@@ -68,11 +68,17 @@ pub fn verify_enrolment_request<'a>(
     if !bool::from(tag(tagged, tag_key).ct_eq(sent)) {
         return Err(UntrustedEnrolment::Tag);
     }
+    prove_possession(tagged, &request).map(|()| Verified(request))
+}
+
+/// Checks the signature that the sender made with the key that it names.
+pub(super) fn prove_possession(
+    tagged: &[u8; TAGGED_LEN],
+    request: &EnrolmentRequest<'_>,
+) -> Result<(), UntrustedEnrolment> {
     let (signed, signature): (&[u8; POSSESSION_LEN], &[u8; SIGNATURE_LEN]) = wire::split(tagged);
     match Verifier::new(&request.public_key) {
-        Ok(key) if key.verify(label::ENROL_REQUEST, signed, &Signature(*signature)) => {
-            Ok(Verified(request))
-        }
+        Ok(key) if key.verify(label::ENROL_REQUEST, signed, &Signature(*signature)) => Ok(()),
         _ => Err(UntrustedEnrolment::Possession),
     }
 }

@@ -7,6 +7,7 @@
 //! The tag of a request keeps junk and other vendors' products out of the count. What makes an
 //! activation unforgeable is the chain root key → certificate → response.
 
+mod chain;
 mod enrolment;
 mod key;
 mod label;
@@ -14,6 +15,9 @@ mod response;
 mod sign;
 mod tag;
 
+pub use chain::{
+    check_certificate, check_enrolment_signatures, check_possession, check_response_signatures,
+};
 pub use enrolment::{
     UntrustedEnrolment, UntrustedGrant, seal_enrolment_request, sign_enrolment_response,
     verify_enrolment_request, verify_enrolment_response,

@@ -60,7 +60,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Validity {
-    /// This many minutes, less than `0xFFFF_FFFF`.
+    /// This many minutes. `0xFFFF_FFFF` is written as one less, because it means for ever.
     For(Minutes),
     /// For ever: `0xFFFF_FFFF`, which only the authority may grant.
     Perpetual,
@@ -79,7 +79,9 @@ impl Validity {
     const fn to_wire(self) -> u32 {
         match self {
             Self::Perpetual => Self::PERPETUAL,
-            Self::For(minutes) => minutes.0,
+            // A number that is too large must not turn into a promise for ever.
+            Self::For(Minutes(Self::PERPETUAL)) => Self::PERPETUAL - 1,
+            Self::For(Minutes(minutes)) => minutes,
         }
     }
 }

@@ -1,7 +1,11 @@
 //! The `headcount` program: arguments, output and exit codes. All work is the library's.
 
 mod bench;
+mod client;
 mod demo;
+mod explain;
+mod host;
+mod inspect;
 mod output;
 
 use std::process::ExitCode;
@@ -36,16 +40,24 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Bench(bench::Arguments),
     Demo(demo::Arguments),
+    Host(host::Arguments),
+    Client(client::Arguments),
+    Inspect(inspect::Arguments),
+    Explain(explain::Arguments),
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
     let Arguments { json, verb } = Arguments::parse();
     let output = Output::new(json);
     let result = match verb {
-        Verb::Bench(arguments) => bench::run(&arguments, output),
         Verb::Demo(arguments) => demo::run(&arguments, output),
+        Verb::Host(arguments) => host::run(&arguments, output),
+        Verb::Client(arguments) => client::run(&arguments, output),
+        Verb::Inspect(arguments) => inspect::run(&arguments, output),
+        Verb::Explain(arguments) => explain::run(&arguments, output),
+        Verb::Bench(arguments) => bench::run(&arguments, output),
     };
     output.finish(result)
 }

@@ -54,16 +54,22 @@ pub(crate) struct Problem {
     exit: Exit,
     cause: String,
     advice: Option<String>,
+    details: Value,
 }
 
 impl Problem {
     pub(crate) fn new(exit: Exit, cause: impl Display) -> Self {
-        Self { exit, cause: cause.to_string(), advice: None }
+        Self { exit, cause: cause.to_string(), advice: None, details: json!({}) }
     }
 
     /// Adds what the reader can do.
     pub(crate) fn advise(self, advice: impl Display) -> Self {
         Self { advice: Some(advice.to_string()), ..self }
+    }
+
+    /// Adds fields, a JSON object, to the one document that machines read.
+    pub(crate) fn with_details(self, details: Value) -> Self {
+        Self { details, ..self }
     }
 }
 
@@ -112,12 +118,12 @@ impl Output {
     pub(crate) fn finish(self, result: Result<Exit, Problem>) -> ExitCode {
         let exit = match result {
             Ok(exit) => exit,
-            Err(Problem { exit, cause, advice }) => {
+            Err(Problem { exit, cause, advice, mut details }) => {
                 if self.json {
-                    let error = json!({
+                    details["error"] = json!({
                         "exit": exit as u8, "name": exit.name(), "cause": cause, "advice": advice,
                     });
-                    print(json!({ "error": error }));
+                    print(details);
                 } else {
                     let advice = advice.map(|advice| format!("\n  {advice}")).unwrap_or_default();
                     let _ = writeln!(io::stderr(), "headcount: {cause}{advice}");

@@ -80,18 +80,23 @@ impl<S: Service> Server<S> {
     ) -> Result<Self, StartError> {
         let mut listeners = Vec::new();
         let mut sockets = Vec::new();
+        let mut skipped = None;
         for Listen { address, tcp, udp } in listen {
-            let mut address = *address;
-            if *tcp {
-                let fail = |error| StartError { address, error };
-                let listener = tcp::listen(address).map_err(fail)?;
-                address = listener.local_addr().map_err(fail)?;
-                listeners.push(listener);
+            let opened = open(*address, *tcp, *udp);
+            match opened {
+                Ok((listener, socket)) => {
+                    listeners.extend(listener);
+                    sockets.extend(socket);
+                }
+                Err(error) if lacks_ipv6(&error) => {
+                    tracing::warn!(%address, "this machine has no IPv6");
+                    skipped = Some(error);
+                }
+                Err(error) => return Err(error),
             }
-            if *udp {
-                let fail = |error| StartError { address, error };
-                sockets.push(udp::bind(address).map_err(fail)?);
-            }
+        }
+        if let (Some(error), true, true) = (skipped, listeners.is_empty(), sockets.is_empty()) {
+            return Err(error);
         }
         let counters = Arc::default();
         Ok(Self { shared: Arc::new(Shared { service, limits, counters }), listeners, sockets })
@@ -140,6 +145,29 @@ impl<S> fmt::Debug for Server<S> {
             .field("sockets", &self.sockets)
             .finish_non_exhaustive()
     }
+}
+
+/// Opens the sockets of one address. A port that the system chooses for TCP is UDP's, too.
+fn open(
+    mut address: SocketAddr,
+    tcp: bool,
+    udp: bool,
+) -> Result<(Option<TcpListener>, Option<UdpSocket>), StartError> {
+    let mut listener = None;
+    if tcp {
+        let opened = tcp::listen(address).and_then(|opened| Ok((opened.local_addr()?, opened)));
+        let (chosen, opened) = opened.map_err(|error| StartError { address, error })?;
+        address = chosen;
+        listener = Some(opened);
+    }
+    let socket = udp.then(|| udp::bind(address)).transpose();
+    Ok((listener, socket.map_err(|error| StartError { address, error })?))
+}
+
+/// Whether all that is wrong is that "every IPv6 address" was asked for where there is none.
+fn lacks_ipv6(StartError { address, error }: &StartError) -> bool {
+    let is_any_v6 = address.is_ipv6() && address.ip().is_unspecified();
+    is_any_v6 && !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
 fn count(counter: &AtomicU64) {

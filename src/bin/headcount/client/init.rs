@@ -1,0 +1,53 @@
+//! `headcount client init`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use headcount::daemon::files::{self, Secrecy};
+use headcount::daemon::{ClientConfig, ProductFile};
+use serde_json::json;
+
+use crate::output::{Exit, Output, Problem};
+
+/// Make a new client's folder: configuration and product file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  headcount client init /var/lib/router --product router.product.toml --host counting.example")]
+pub(crate) struct Arguments {
+    /// The folder to make.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// The product file from the vendor.
+    #[arg(long, value_name = "FILE")]
+    product: PathBuf,
+    /// A host to ask, port 1688 when none is given; may be repeated.
+    #[arg(long = "host", value_name = "NAME[:PORT]")]
+    hosts: Vec<String>,
+}
+
+const HEADER: &str = "\
+# A headcount client. Paths are relative to this file.
+# [machine] may give a name and up to eight hardware components where the system does not tell them
+# right, as in containers:  components = [\"serial-4711\", \"\", \"02:00:00:00:00:01\"]
+
+";
+
+pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
+    let Arguments { folder, product, hosts } = arguments;
+    let config_path = folder.join(ClientConfig::FILE);
+    if config_path.exists() {
+        let cause = format!("{} exists: this folder holds a client", config_path.display());
+        return Err(Problem::new(Exit::Usage, cause).advise("Choose another folder."));
+    }
+    let file = ProductFile::read(product)?;
+    let name = product.file_name().map(PathBuf::from).unwrap_or_default();
+    files::create_private_dir(folder)?;
+    file.write(&folder.join(&name))?;
+    let config = ClientConfig::new(name, hosts.clone());
+    files::write_toml(&config_path, HEADER, &config, Secrecy::Public)?;
+    output.document(&json!({ "config": config_path, "product": file.name }));
+    output.line(format_args!("Made {} for product {}.", config_path.display(), file.name));
+    output.line(format_args!("Next: headcount client activate --config {}", folder.display()));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,154 @@
+//! A client on disk: configuration, product, stored state.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::num::NonZeroU8;
+use std::path::PathBuf;
+
+use headcount::client::{Client, IMAGE_LEN, Machine, Product};
+use headcount::daemon::files::{self, FileError, Secrecy};
+use headcount::daemon::{ClientConfig, MachineFacts, ProductFile, with_port};
+use headcount::storage::{FileStore, Found, Kind, Slots, image_len};
+use headcount::time::Now;
+use headcount::trust::Root;
+use headcount::wire::{ApplicationId, Name};
+use rand_core::CryptoRng;
+
+use super::ConfigArgument;
+use crate::output::{Exit, Problem};
+
+/// What a client refers to, read from its files.
+pub(super) struct Installed {
+    pub(super) config: ClientConfig,
+    pub(super) product_file: ProductFile,
+    roots: Vec<Root>,
+    facts: MachineFacts,
+    folder: PathBuf,
+}
+
+/// The client's state on disk, held by this process alone.
+pub(super) struct State {
+    slots: Slots<FileStore>,
+    image: Option<Vec<u8>>,
+    _lock: File,
+}
+
+impl Installed {
+    pub(super) fn read(argument: &ConfigArgument) -> Result<Self, Problem> {
+        let config = ClientConfig::read(&argument.config).map_err(|error| {
+            Problem::from(error).advise("'headcount client init DIR' makes a new client's folder.")
+        })?;
+        let product_file = config.read_product()?;
+        let roots = product_file.roots().map_err(|error| Problem::new(Exit::Usage, error))?;
+        let (facts, folder) = (config.machine_facts(), config.state_folder());
+        Ok(Self { config, product_file, roots, facts, folder })
+    }
+
+    pub(super) fn product(&self) -> Result<Product<'_>, Problem> {
+        self.product_file.for_client(&self.roots).map_err(|error| Problem::new(Exit::Usage, error))
+    }
+
+    pub(super) fn machine(&self, application_id: ApplicationId) -> Machine<'_> {
+        Machine {
+            fingerprint: self.facts.fingerprint(application_id),
+            workstation_name: Name::truncated(&self.facts.name),
+            virtual_machine: self.config.machine.virtual_machine,
+        }
+    }
+
+    /// The hosts to ask, each with a port.
+    pub(super) fn hosts(&self, by_hand: &[String]) -> Result<Vec<String>, Problem> {
+        let hosts = if by_hand.is_empty() { &self.config.hosts } else { by_hand };
+        if hosts.is_empty() {
+            return Err(Problem::new(Exit::Usage, "no host to ask").advise(
+                "Name one with --host NAME[:PORT], or list them under 'hosts' in client.toml.",
+            ));
+        }
+        if hosts.len() > usize::from(u8::MAX) {
+            return Err(Problem::new(Exit::Usage, "more than 255 hosts"));
+        }
+        Ok(hosts.iter().map(|host| with_port(host)).collect())
+    }
+
+    /// Opens the state for this process alone.
+    pub(super) fn open(&self) -> Result<State, Problem> {
+        files::create_private_dir(&self.folder)?;
+        let lock = self.lock()?;
+        let fail =
+            |error: std::io::Error| FileError::new(&self.folder, "cannot read the state in", error);
+        let store = FileStore::open(&self.folder, "client").map_err(fail)?;
+        let mut buffer = [0; image_len(IMAGE_LEN)];
+        let (slots, found) = Slots::open(store, Kind::Client, &mut buffer).map_err(fail)?;
+        let image = match found {
+            Found::Nothing => None,
+            Found::Whole { payload, .. } => Some(payload.to_vec()),
+            Found::Damaged { a, b } => {
+                return Err(self.damaged(&format!("first copy: {a:?}, second copy: {b:?}")));
+            }
+        };
+        Ok(State { slots, image, _lock: lock })
+    }
+
+    /// The client as it was left, or a new one.
+    pub(super) fn client<'a>(
+        &'a self,
+        product: &'a Product<'a>,
+        hosts: NonZeroU8,
+        state: &State,
+        now: Now,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Client<'a>, Problem> {
+        let machine = self.machine(product.application_id);
+        match &state.image {
+            None => Ok(Client::new(product, machine, hosts, now, rng)),
+            Some(image) => Client::resume(product, machine, hosts, image, now, rng)
+                .map_err(|corrupt| self.damaged(&corrupt.to_string())),
+        }
+    }
+
+    /// The host that answered last, for the next run.
+    pub(super) fn last_host(&self) -> Option<String> {
+        let bytes = files::read(&self.folder.join("last-host")).ok()?;
+        String::from_utf8(bytes).ok().map(|text| text.trim().to_owned())
+    }
+
+    pub(super) fn remember_host(&self, host: &str) -> Result<(), FileError> {
+        if self.last_host().as_deref() == Some(host) {
+            return Ok(());
+        }
+        let line = format!("{host}\n");
+        files::write(&self.folder.join("last-host"), line.as_bytes(), Secrecy::Public)
+    }
+
+    fn lock(&self) -> Result<File, Problem> {
+        let path = self.folder.join("lock");
+        let open = OpenOptions::new().create(true).write(true).truncate(false).open(&path);
+        let file = open.map_err(|error| FileError::new(&path, "cannot open", error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                Err(Problem::new(Exit::Failed, "another headcount works on this client's state")
+                    .advise("Try again when it is done."))
+            }
+            Err(TryLockError::Error(error)) => {
+                Err(FileError::new(&path, "cannot lock", error).into())
+            }
+        }
+    }
+
+    fn damaged(&self, reason: &str) -> Problem {
+        let cause = format!("the state in {} is damaged ({reason})", self.folder.display());
+        Problem::new(Exit::Damaged, cause).advise(
+            "Move client.a and client.b out of the folder: the machine then gets a new id and asks \
+             for activation afresh.",
+        )
+    }
+}
+
+impl State {
+    pub(super) fn save(&mut self, image: &[u8; IMAGE_LEN]) -> Result<(), Problem> {
+        let mut buffer = [0; image_len(IMAGE_LEN)];
+        self.slots
+            .save(image, &mut buffer)
+            .map_err(|error| Problem::new(Exit::Failed, format!("cannot save the state: {error}")))
+    }
+}

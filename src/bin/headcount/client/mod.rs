@@ -1,0 +1,69 @@
+//! `headcount client`: the product's side, as a program.
+
+mod activate;
+mod init;
+mod installed;
+mod report;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use headcount::daemon::ClientConfig;
+
+use crate::output::{Exit, Output, Problem};
+
+/// Activate this machine's product, and see how it stands.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  headcount client init /var/lib/router --product router.product.toml --host counting.example
+  headcount client activate --config /var/lib/router
+  headcount client status --config /var/lib/router")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Init(init::Arguments),
+    Activate(activate::Arguments),
+    Status(StatusArguments),
+    Rearm(RearmArguments),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+struct ConfigArgument {
+    /// The client's configuration, or the folder that holds client.toml.
+    #[arg(long, value_name = "PATH", default_value = ClientConfig::FILE)]
+    config: PathBuf,
+}
+
+/// Show licence status, time left, machine id, and who activated the machine.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  headcount client status --config /var/lib/router --json")]
+struct StatusArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+/// Give this machine a new id and begin the initial grace again.
+///
+/// For machines that were imaged without it. A product allows it a limited number of times, and an
+/// activation it has is given up.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  headcount client rearm --config /var/lib/router")]
+struct RearmArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
+    match &arguments.verb {
+        Verb::Init(arguments) => init::run(arguments, output),
+        Verb::Activate(arguments) => activate::run(arguments, output),
+        Verb::Status(arguments) => report::status(&arguments.config, output),
+        Verb::Rearm(arguments) => activate::rearm(&arguments.config, output),
+    }
+}

@@ -1,0 +1,96 @@
+//! `headcount client status`, and how a client is described.
+
+use std::num::NonZeroU8;
+
+use headcount::client::{Client, Licence};
+use headcount::daemon::{Clock, SystemClock, date, system_rng};
+use headcount::time::Now;
+use headcount::wire::LicenceStatus;
+use serde_json::{Value, json};
+
+use super::ConfigArgument;
+use super::installed::Installed;
+use crate::output::{Exit, Output, Problem};
+
+pub(super) fn status(config: &ConfigArgument, output: Output) -> Result<Exit, Problem> {
+    let installed = Installed::read(config)?;
+    let product = installed.product()?;
+    let now = SystemClock::start().now();
+    let mut rng = system_rng();
+    let mut state = installed.open()?;
+    let mut client = installed.client(&product, NonZeroU8::MIN, &state, now, &mut rng)?;
+    // A first look is a first start, too: the machine's id and grace begin here.
+    if let headcount::client::Step::Save = client.poll(now, &mut rng) {
+        state.save(&client.image(now))?;
+    }
+    output.document(&document(&installed, &client, now));
+    let product = &installed.product_file;
+    let licence = client.licence(now);
+    output.line(format_args!(
+        "Product     {} (needs a count of {})",
+        product.name, product.threshold
+    ));
+    output.line(format_args!("Status      {}", words(licence.status)));
+    output.line(format_args!("Time left   {}", left(licence)));
+    output.line(format_args!("Machine id  {}", client.cmid()));
+    output.line(format_args!("Rearms left {}", client.rearms_left()));
+    if let Some(activation) = client.activation() {
+        output.line(format_args!("Host        {}", activation.host_id));
+        output.line(format_args!(
+            "            activated {}, at a count of {}",
+            date(activation.host_time),
+            activation.count
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+/// The JSON document of every client verb.
+pub(super) fn document(installed: &Installed, client: &Client<'_>, now: Now) -> Value {
+    let licence = client.licence(now);
+    let activation = client.activation().map_or(Value::Null, |activation| {
+        json!({
+            "host_id": activation.host_id.to_string(),
+            "host_time": date(activation.host_time),
+            "count": activation.count,
+            "validity_minutes": activation.validity.map(|validity| validity.as_secs() / 60),
+            "renewal_interval_minutes": activation.renewal_interval.0,
+        })
+    });
+    let expires = licence.left.zip(now.clock).map(|(left, clock)| date(clock.after(left)));
+    json!({
+        "product": installed.product_file.name,
+        "threshold": installed.product_file.threshold,
+        "status": licence.status.name(),
+        "activated": licence.status == LicenceStatus::Licensed,
+        "seconds_left": licence.left.map(|left| left.as_secs()),
+        "until": expires,
+        "cmid": client.cmid().to_string(),
+        "rearms_left": client.rearms_left(),
+        "activation": activation,
+    })
+}
+
+/// The time left, in its largest unit.
+pub(super) fn left(licence: Licence) -> String {
+    let Some(left) = licence.left else { return "no limit".into() };
+    match left.as_secs() {
+        seconds @ 0..7_200 => format!("{} minutes", seconds.div_ceil(60)),
+        seconds @ 7_200..172_800 => format!("{} hours", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+const fn words(status: LicenceStatus) -> &'static str {
+    match status {
+        LicenceStatus::Unlicensed => "not licensed",
+        LicenceStatus::Licensed => "activated",
+        LicenceStatus::InitialGrace => "initial grace: not activated yet",
+        LicenceStatus::OutOfToleranceGrace => "the hardware has changed: activate again",
+        LicenceStatus::NonGenuineGrace => "non-genuine grace",
+        LicenceStatus::Notification => {
+            "not activated, grace is over: full function, with reminders"
+        }
+        LicenceStatus::ExtendedGrace => "extended grace",
+    }
+}

@@ -1,0 +1,84 @@
+//! `headcount host init`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use headcount::daemon::files::{self, Secrecy};
+use headcount::daemon::{HostConfig, HostFiles, Listen, ProductFile, system_rng};
+use headcount::trust::{self, Signer};
+use serde_json::json;
+
+use crate::output::{Exit, Output, Problem};
+
+/// Make a new host's folder: configuration, host key, product files.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  headcount host init /etc/headcount --product router.product.toml"
+)]
+pub(crate) struct Arguments {
+    /// The folder to make.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// A product file from the vendor; may be repeated.
+    #[arg(long = "product", value_name = "FILE", required = true)]
+    products: Vec<PathBuf>,
+    /// Address and port to listen on, for TCP and UDP; may be repeated. All addresses, port 1688,
+    /// when absent.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Vec<SocketAddr>,
+    /// Name that the vendor sees when the host enrols; this machine's when absent.
+    #[arg(long)]
+    name: Option<String>,
+}
+
+const HEADER: &str = "\
+# A headcount host. Times are in minutes unless a name says otherwise; paths are relative to this
+# file. Restart the host after a change.
+
+";
+
+pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
+    let Arguments { folder, products, listen, name } = arguments;
+    let config_path = folder.join(HostConfig::FILE);
+    if config_path.exists() {
+        let cause = format!("{} exists: this folder holds a host", config_path.display());
+        return Err(Problem::new(Exit::Usage, cause).advise("Choose another folder."));
+    }
+    let mut config = HostConfig::default();
+    if let Some(name) = name {
+        config.name.clone_from(name);
+    }
+    if !listen.is_empty() {
+        let both = |address: &SocketAddr| Listen { address: *address, tcp: true, udp: true };
+        config.listen = listen.iter().map(both).collect();
+    }
+    // Read all before anything is written.
+    let products: Vec<_> = products
+        .iter()
+        .map(|path| Ok((file_name(path)?, ProductFile::read(path)?)))
+        .collect::<Result<_, Problem>>()?;
+    files::create_private_dir(folder)?;
+    let key = HostFiles::new(folder.join(&config.state)).init(&mut system_rng())?;
+    for (name, product) in products {
+        product.write(&folder.join(&name))?;
+        config.products.push(name.into());
+    }
+    files::write_toml(&config_path, HEADER, &config, Secrecy::Public)?;
+
+    let id = trust::host_id(&key.public_key());
+    output.document(&json!({ "config": config_path, "host_id": id.to_string() }));
+    output.line(format_args!("Made {} and a host key.", config_path.display()));
+    output.line(format_args!("Host id {id}."));
+    output.line(format_args!(
+        "Next: headcount host enrol --config {} --key-file FILE --out request.bin",
+        folder.display()
+    ));
+    Ok(Exit::Done)
+}
+
+fn file_name(path: &Path) -> Result<String, Problem> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.map(str::to_owned)
+        .ok_or_else(|| Problem::new(Exit::Usage, format!("{} is no file", path.display())))
+}

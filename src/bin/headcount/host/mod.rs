@@ -1,0 +1,90 @@
+//! `headcount host`: the customer's side that counts.
+
+mod enrol;
+mod init;
+mod run;
+mod status;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use headcount::daemon::{HostConfig, HostFiles, HostMemory, ProductFile, StateError};
+
+use crate::output::{Exit, Output, Problem};
+
+/// Set up, enrol and run a host, which counts machines and answers them.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example, from nothing to a host that serves:
+  headcount host init /etc/headcount --product router.product.toml
+  headcount host enrol --config /etc/headcount --key-file host-key.txt --out request.bin
+      (the vendor answers: headcount authority enrol request.bin --out response.bin)
+  headcount host enrol --config /etc/headcount --apply response.bin
+  headcount host run --config /etc/headcount")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Init(init::Arguments),
+    Enrol(enrol::Arguments),
+    Run(run::Arguments),
+    Status(status::Arguments),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+struct ConfigArgument {
+    /// The host's configuration, or the folder that holds host.toml.
+    #[arg(long, value_name = "PATH", default_value = HostConfig::FILE)]
+    config: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
+    match &arguments.verb {
+        Verb::Init(arguments) => init::run(arguments, output),
+        Verb::Enrol(arguments) => enrol::run(arguments, output),
+        Verb::Run(arguments) => run::run(arguments, output),
+        Verb::Status(arguments) => status::run(arguments, output),
+    }
+}
+
+/// A host's configuration with what it refers to.
+struct Installed {
+    config: HostConfig,
+    files: HostFiles,
+    products: Vec<ProductFile>,
+}
+
+impl Installed {
+    fn read(argument: &ConfigArgument) -> Result<Self, Problem> {
+        let config = HostConfig::read(&argument.config).map_err(|error| {
+            Problem::from(error).advise("'headcount host init DIR' makes a new host's folder.")
+        })?;
+        let products = config.read_products()?;
+        if products.is_empty() {
+            return Err(Problem::new(Exit::Usage, "the configuration names no product")
+                .advise("List the vendor's product files under 'products' in host.toml."));
+        }
+        let files = HostFiles::new(config.state_folder());
+        Ok(Self { config, files, products })
+    }
+
+    fn memory(&self) -> Result<HostMemory, Problem> {
+        HostMemory::for_products(&self.products).map_err(|error| Problem::new(Exit::Usage, error))
+    }
+}
+
+impl From<StateError> for Problem {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::File(error) => error.into(),
+            damaged @ StateError::Damaged { .. } => Self::new(Exit::Damaged, damaged).advise(
+                "Move host.a and host.b out of the folder to start counting afresh: every machine \
+                 is counted again when it renews, and activated ones stay activated.",
+            ),
+        }
+    }
+}
