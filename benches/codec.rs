@@ -5,13 +5,12 @@
 //! with, the root's is decoded once, as in a product; the host's comes with each answer.
 #![allow(missing_docs, reason = "criterion's macros write functions without any")]
 
-mod common;
+mod ratio;
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use common::{ratio, timed};
 use criterion::{Criterion, criterion_group, criterion_main};
 use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
 use headcount::fingerprint::Fingerprint;
@@ -26,6 +25,7 @@ use headcount::wire::{
     Method, Name, Nonce, Request, Response, ResponseBody, Role, Validity, Verdict,
 };
 use hmac::{Hmac, KeyInit, Mac};
+use ratio::{ratio, timed};
 use sha2::Sha256;
 
 const ROOT_SEED: [u8; 32] = [1; 32];

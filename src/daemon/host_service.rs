@@ -10,9 +10,10 @@ use std::vec::Vec;
 use super::clock::Clock;
 use super::host_state::{DaemonHost, LoadedState};
 use super::server::Service;
-use crate::host::{HostCounters, PoolStatus, Source};
+use crate::host::{HostCounters, PoolStatus, Silence, Source};
+use crate::time::Now;
 use crate::trust::{self, SigningKey};
-use crate::wire::{Frame, Verdict};
+use crate::wire::{Frame, ResponseBody, Verdict};
 
 /// A host that answers a server's frames.
 #[derive(Debug)]
@@ -99,6 +100,14 @@ impl<C: Clock> HostService<C> {
         }
     }
 
+    /// Each lock ends with its statement: hashes and signatures, nearly all of the work, are made
+    /// outside, and threads seldom wait for each other.
+    fn decide(&self, now: Now, source: SocketAddr, frame: &[u8]) -> Result<ResponseBody, Silence> {
+        let admitted = self.lock().admit(now, Source::from(source.ip()), frame)?;
+        let examined = admitted.examine();
+        self.lock().conclude(examined)
+    }
+
     /// Nothing in the host panics, so a poisoned lock means no more than a bug elsewhere.
     fn lock(&self) -> MutexGuard<'_, DaemonHost> {
         self.host.lock().unwrap_or_else(PoisonError::into_inner)
@@ -108,9 +117,7 @@ impl<C: Clock> HostService<C> {
 impl<C: Clock> Service for HostService<C> {
     fn answer(&self, source: SocketAddr, frame: &[u8]) -> Option<Frame> {
         let now = self.clock.now();
-        // The lock ends with the statement: a signature takes ten times as long as the decision.
-        let decision = self.lock().decide(now, Source::from(source.ip()), frame);
-        let body = match decision {
+        let body = match self.decide(now, source, frame) {
             Ok(body) => body,
             Err(silence) => {
                 tracing::debug!(%source, %silence, "no answer");

@@ -8,8 +8,9 @@
 //! - saves [`Host::snapshot`] now and then, and hands it to [`Host::restore`] at the next start.
 //!   What is lost with a snapshot is counted again when the machines ask again.
 //!
-//! Where several threads answer, [`Host::decide`] does all but the signature, which costs ten times
-//! the rest, so that a lock need not be held while signing.
+//! Where several threads answer, only [`Host::admit`] and [`Host::conclude`] need the host itself and
+//! so a lock. What costs most of the time, the tag and the digest between them
+//! ([`Admitted::examine`]) and the signature at the end ([`trust::sign_response`]), does not.
 
 mod counters;
 mod pool;
@@ -29,9 +30,10 @@ use crate::log::debug;
 use crate::policy::{self, Skew};
 use crate::table::Observation;
 use crate::time::{EpochMinute, Instant, Minutes, Now, UnixTime};
-use crate::trust::{self, ParsedRequest, Signer, TagKey, TagSchedule, Verified};
+use crate::trust::{self, BadTag, ParsedRequest, Signer, TagKey, TagSchedule, Verified};
 use crate::wire::{
-    self, Certificate, Frame, KeyId, Method, Refusal, Request, ResponseBody, Validity, Verdict,
+    self, Certificate, Digest, Frame, KeyId, Method, Refusal, Request, ResponseBody, Validity,
+    Verdict,
 };
 use rate::RateLimiter;
 
@@ -149,12 +151,26 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
         source: Source,
         frame: &[u8],
     ) -> Result<ResponseBody, Silence> {
-        let decision = self.try_decide(now, source, frame);
-        match &decision {
-            Ok(body) => debug!("answer: {:?}", body.verdict),
-            Err(silence) => debug!("no answer: {:?}", silence),
-        }
-        self.counters.count(&decision);
+        let examined = self.admit(now, source, frame)?.examine();
+        self.conclude(examined)
+    }
+
+    /// The first third of [`decide`](Self::decide): the checks that cost little. The frame is well
+    /// formed, its sender within the rate limit, the host able to answer, the setup key known.
+    pub fn admit<'f>(
+        &mut self,
+        now: Now,
+        source: Source,
+        frame: &'f [u8],
+    ) -> Result<Admitted<'a, 'f>, Silence> {
+        let admitted = self.try_admit(now, source, frame);
+        admitted.inspect_err(|silence| self.count_frame(&Err(*silence)))
+    }
+
+    /// The last third of [`decide`](Self::decide): counts the machine, or refuses it.
+    pub fn conclude(&mut self, examined: Examined<'_>) -> Result<ResponseBody, Silence> {
+        let decision = self.try_conclude(&examined);
+        self.count_frame(&decision);
         decision
     }
 
@@ -188,23 +204,34 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
         self.pools.iter_mut().map(move |pool| pool.status(minute))
     }
 
-    /// The checks, in the order of PROTOCOL 10.
-    fn try_decide(
+    /// The checks, in the order of PROTOCOL 10, as far as the tag.
+    fn try_admit<'f>(
         &mut self,
         now: Now,
         source: Source,
-        frame: &[u8],
-    ) -> Result<ResponseBody, Silence> {
+        frame: &'f [u8],
+    ) -> Result<Admitted<'a, 'f>, Silence> {
         let frame = wire::frame_from_slice(frame)?;
         let parsed = ParsedRequest::parse(frame)?;
         if !self.limiter.allows(source, now.monotonic) {
             return Err(Silence::RateLimited);
         }
-        let certificate = self.certificate.ok_or(Silence::NoCertificate)?;
+        if self.certificate.is_none() {
+            return Err(Silence::NoCertificate);
+        }
         let host_time = now.clock.ok_or(Silence::NoClock)?;
-        let request = self.verify(parsed)?;
+        let id = parsed.key_id();
+        let key = self.keys.iter().find(|key| key.id == id).ok_or(Silence::UnknownKey(id))?;
+        Ok(Admitted { now, host_time, frame, parsed, key })
+    }
+
+    /// The checks from the tag on.
+    fn try_conclude(&mut self, examined: &Examined<'_>) -> Result<ResponseBody, Silence> {
+        let Examined { now, host_time, ref result } = *examined;
+        let (request, request_digest) = result.as_ref().map_err(|_| Silence::BadTag)?;
+        let certificate = self.certificate.ok_or(Silence::NoCertificate)?;
         let minute = self.table_time.minute(now);
-        let (verdict, duplicate) = match self.count(&request, &certificate, host_time, minute) {
+        let (verdict, duplicate) = match self.count(request, &certificate, host_time, minute) {
             Ok(seen) => {
                 let validity = Validity::For(self.settings.validity);
                 (Verdict::Granted { count: seen.count, validity }, seen.duplicate())
@@ -217,9 +244,17 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
             activation_interval: self.settings.activation_interval,
             renewal_interval: self.settings.renewal_interval,
             host_time,
-            request_digest: trust::request_digest(frame),
+            request_digest: *request_digest,
             certificate,
         })
+    }
+
+    fn count_frame(&mut self, decision: &Result<ResponseBody, Silence>) {
+        match decision {
+            Ok(body) => debug!("answer: {:?}", body.verdict),
+            Err(silence) => debug!("no answer: {:?}", silence),
+        }
+        self.counters.count(decision);
     }
 
     /// Counts the machine in its pool, or refuses it without a trace in the table.
@@ -239,11 +274,35 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
         pool.counters.count(request, checked.is_err());
         checked.map(|()| pool.observe(minute, request))
     }
+}
 
-    fn verify<'f>(&self, parsed: ParsedRequest<'f>) -> Result<Verified<Request<'f>>, Silence> {
-        let id = parsed.key_id();
-        let key = self.keys.iter().find(|key| key.id == id).ok_or(Silence::UnknownKey(id))?;
-        parsed.verify(&key.schedule).map_err(|_| Silence::BadTag)
+/// A frame that passed [`Host::admit`].
+#[derive(Debug)]
+pub struct Admitted<'h, 'f> {
+    now: Now,
+    host_time: UnixTime,
+    frame: &'f Frame,
+    parsed: ParsedRequest<'f>,
+    key: &'h SetupKey,
+}
+
+/// A frame whose tag has been checked: for [`Host::conclude`], whatever came of it.
+#[derive(Debug)]
+pub struct Examined<'f> {
+    now: Now,
+    host_time: UnixTime,
+    result: Result<(Verified<Request<'f>>, Digest), BadTag>,
+}
+
+impl<'f> Admitted<'_, 'f> {
+    /// The middle third of [`Host::decide`], and the longest: checks the tag and makes the digest
+    /// that the answer refers to the request by. Both are hashes of the whole frame.
+    #[must_use]
+    pub fn examine(self) -> Examined<'f> {
+        let Self { now, host_time, frame, parsed, key } = self;
+        let verified = parsed.verify(&key.schedule);
+        let result = verified.map(|request| (request, trust::request_digest(frame)));
+        Examined { now, host_time, result }
     }
 }
 

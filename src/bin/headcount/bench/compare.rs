@@ -25,6 +25,10 @@ const GOAL: f64 = 0.95;
 /// Load before the first round, so that tables are full and pages are there.
 const WARM_UP: Duration = Duration::from_millis(300);
 
+/// Servers take turns after so long within a round: the shorter, the more alike is what each meets
+/// of a machine that does other work too.
+const SLICE: Duration = Duration::from_millis(200);
+
 pub(super) struct Plan {
     pub(super) modes: Vec<Mode>,
     pub(super) clients: u32,
@@ -37,8 +41,8 @@ pub(super) struct Plan {
 /// One server in one round.
 struct Measured {
     tally: Tally,
-    /// Processor time of the server for an exchange, where the system tells.
-    cpu_us: Option<f64>,
+    /// Processor time of the server, where the system tells.
+    cpu: Option<Duration>,
 }
 
 /// One server in all rounds.
@@ -104,37 +108,50 @@ async fn measure(
 ) -> Result<(Outcome, bool), Problem> {
     let mut series = Kind::ALL.map(|kind| Series { kind, rounds: Vec::new() });
     for round in 0..=plan.rounds {
-        let duration = if round == 0 { WARM_UP } else { plan.duration };
+        let whole = if round == 0 { WARM_UP } else { plan.duration };
         show(output, format_args!("{mode}: round {round} of {}", plan.rounds));
-        let mut done = [const { None }; 3];
-        for turn in 0..servers.len() {
-            // Nobody is always the first or the last.
-            let place = (turn + round as usize) % servers.len();
-            let (server, frames) = &servers[place];
-            let connections = usize::from(plan.connections);
-            let load = Load { target: server.address, mode, connections, duration };
-            let before = server.cpu();
-            let (tally, interrupted) = load::run(&load, frames, |_| {})
-                .await
-                .map_err(|error| Problem::new(Exit::Failed, format!("cannot start: {error}")))?;
-            if interrupted {
-                show(output, "");
-                return Ok((Outcome { mode, series }, true));
+        let mut done = Vec::new();
+        for _ in servers {
+            done.push(Measured { tally: Tally::new().map_err(failed)?, cpu: Some(Duration::ZERO) });
+        }
+        let mut left = whole;
+        let mut turn = round as usize;
+        while !left.is_zero() {
+            let duration = left.min(SLICE);
+            left -= duration;
+            turn += 1;
+            for place in 0..servers.len() {
+                // Nobody is always the first or the last.
+                let place = (place + turn) % servers.len();
+                let (server, frames) = &servers[place];
+                let connections = usize::from(plan.connections);
+                let load = Load { target: server.address, mode, connections, duration };
+                let before = server.cpu();
+                let (tally, interrupted) =
+                    load::run(&load, frames, |_| {}).await.map_err(failed)?;
+                if interrupted {
+                    show(output, "");
+                    return Ok((Outcome { mode, series }, true));
+                }
+                check(server, &tally, frames)?;
+                done[place].add(
+                    tally,
+                    server.cpu().zip(before).map(|(now, before)| now.saturating_sub(before)),
+                );
             }
-            check(server, &tally, frames)?;
-            let cpu = server.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
-            #[expect(clippy::cast_precision_loss, reason = "an average")]
-            let cpu_us = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / tally.exchanges().max(1) as f64);
-            done[place] = Some(Measured { tally, cpu_us });
         }
         if round > 0 {
             for (series, measured) in series.iter_mut().zip(done) {
-                series.rounds.extend(measured);
+                series.rounds.push(measured);
             }
         }
     }
     show(output, "");
     Ok((Outcome { mode, series }, false))
+}
+
+fn failed(error: impl std::fmt::Display) -> Problem {
+    Problem::new(Exit::Failed, format!("cannot measure: {error}"))
 }
 
 /// Figures of a server that does not do its work would be worth nothing.
@@ -165,7 +182,7 @@ impl Series {
 
     /// The least processor time for an exchange.
     fn cpu_us(&self) -> Option<f64> {
-        self.rounds.iter().filter_map(|measured| measured.cpu_us).min_by(f64::total_cmp)
+        self.rounds.iter().filter_map(Measured::cpu_us).min_by(f64::total_cmp)
     }
 
     fn json(&self) -> Value {
@@ -179,8 +196,20 @@ impl Series {
 }
 
 impl Measured {
+    fn add(&mut self, tally: Tally, cpu: Option<Duration>) {
+        self.tally.elapsed += tally.elapsed;
+        self.tally.add(tally);
+        self.cpu = self.cpu.zip(cpu).map(|(a, b)| a + b);
+    }
+
     fn rate(&self) -> f64 {
         self.tally.per_second()
+    }
+
+    /// Processor time of the server for an exchange, in microseconds.
+    #[expect(clippy::cast_precision_loss, reason = "an average")]
+    fn cpu_us(&self) -> Option<f64> {
+        self.cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / self.tally.exchanges().max(1) as f64)
     }
 }
 

@@ -123,7 +123,7 @@ impl Tally {
         }
     }
 
-    /// Adds what another thread counted meanwhile.
+    /// Adds what was counted elsewhere; the time is the caller's to add.
     pub(super) fn add(&mut self, mut other: Self) {
         self.granted += other.granted;
         self.refused += other.refused;
@@ -141,7 +141,7 @@ impl Tally {
                 Verdict::Refused(_) => None,
             }
         });
-        self.count = self.count.max(counts.max());
+        self.count = self.count.max(other.count).max(counts.max());
         self.samples.append(&mut other.samples);
     }
 }
