@@ -168,6 +168,7 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
     }
 
     /// The last third of [`decide`](Self::decide): counts the machine, or refuses it.
+    #[expect(clippy::needless_pass_by_value, reason = "a frame that was examined counts once")]
     pub fn conclude(&mut self, examined: Examined<'_>) -> Result<ResponseBody, Silence> {
         let decision = self.try_conclude(&examined);
         self.count_frame(&decision);
