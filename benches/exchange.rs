@@ -35,7 +35,7 @@ const SETTINGS: Settings = Settings {
 /// Runs `measure` with a host.
 fn with_host(vendor: &Vendor, measure: impl FnOnce(&mut Host<'_, MACHINES, 64>)) {
     let keys = vendor.setup_keys();
-    let mut pools = [Pool::new(IDS.2, &SERVED, Matching::DEFAULT)];
+    let mut pools = vec![Pool::new(IDS.2, &SERVED, Matching::DEFAULT)];
     measure(&mut Host::new(&mut pools, &keys, Some(vendor.certificate), SETTINGS, [9; 16]));
 }
 

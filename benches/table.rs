@@ -28,6 +28,7 @@ fn machine(number: u64) -> Sighting {
 }
 
 /// A full table; its thread of construction has room for it on its stack.
+#[expect(clippy::unnecessary_box_returns, reason = "3.7 MB would not fit on the stack")]
 fn full<const N: usize>() -> Box<CmidTable<N>> {
     let build = || {
         let mut table = Box::new(CmidTable::new([7; 16]));

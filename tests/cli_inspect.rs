@@ -156,13 +156,12 @@ fn answers_are_believed_as_a_client_believes_them() {
         let arguments = ["inspect", "response", "--product", "switch.product.toml", "--json"];
         let run = folder.run(&[&arguments[..], &["--request", "request"]].concat());
         let report = run.json();
-        match text(&case["expect"]) {
-            "rejected" => assert!([1, 6].contains(&run.code), "{case}: {run:?}"),
-            _ => {
-                assert_eq!(run.code, 0, "{case}: {run:?}");
-                assert_eq!(check(&report, "response"), "good");
-                assert_eq!(check(&report, "signatures"), "good");
-            }
+        if text(&case["expect"]) == "rejected" {
+            assert!([1, 6].contains(&run.code), "{case}: {run:?}");
+        } else {
+            assert_eq!(run.code, 0, "{case}: {run:?}");
+            assert_eq!(check(&report, "response"), "good");
+            assert_eq!(check(&report, "signatures"), "good");
         }
         let tag = folder.run(&["inspect", "request", "--json", "--product", "switch.product.toml"]);
         assert_eq!(check(&tag.expect(0).json(), "tag"), "good");

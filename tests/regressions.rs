@@ -3,6 +3,8 @@
 
 use headcount::client::{self, Client, Limits, Machine, Outcome, Step};
 use headcount::fingerprint::{Fingerprint, Matching};
+use headcount::host::{Host, Pool, Product, RestoreFailure, Settings, SetupKey, Source};
+use headcount::table::RestoreError;
 use headcount::time::{EpochMinute, Instant, Minutes, Now, UnixTime};
 use headcount::trust::{
     Root, Signer, SigningKey, TagKey, request_digest, sign_certificate, sign_response,
@@ -177,4 +179,34 @@ fn an_activation_of_hardware_that_changed_meanwhile_is_out_of_tolerance() {
     let answer = vendor.grant(now(1), &request, Minutes::from_days(1));
     client.handle_response(now(1), &mut rng, &answer).unwrap();
     assert!(client.is_activated(now(1)));
+}
+
+#[test]
+fn a_snapshot_with_more_records_than_its_limit_is_refused() {
+    const LIMIT: std::ops::Range<usize> = 134..138;
+    let vendor = Vendor::new();
+    let product = vendor.product();
+    let keys = [SetupKey::new(KEY_ID, &vendor.tag_key)];
+    let served =
+        [Product { application_id: APPLICATION, activation_id: ACTIVATION, coverage: COVERAGE }];
+    let certificate = Some(vendor.certificate);
+    let mut rng = StdRng::seed_from_u64(4);
+    let mut client = Client::new(&product, machine(0), ONE_HOST, now(0), &mut rng);
+    let request = sent(&mut client, now(0), &mut rng).unwrap();
+
+    let mut snapshot = [0; 178];
+    let mut pools = [Pool::<4>::new(COUNTED, &served, Matching::DEFAULT)];
+    let mut host =
+        Host::<'_, _, 4>::new(&mut pools, &keys, certificate, Settings::DEFAULT, [0; 16]);
+    host.decide(now(0), Source::UNKNOWN, &request).unwrap();
+    assert_eq!(host.snapshot(now(0), &mut snapshot), Ok(178));
+    assert_eq!(snapshot[LIMIT], 2_u32.to_be_bytes());
+
+    snapshot[LIMIT].fill(0);
+    let mut pools = [Pool::<4>::new(COUNTED, &served, Matching::DEFAULT)];
+    let mut host =
+        Host::<'_, _, 4>::new(&mut pools, &keys, certificate, Settings::DEFAULT, [0; 16]);
+    let refused = Err(RestoreFailure::Table(RestoreError::TooManyRecords { limit: 0 }));
+    assert_eq!(host.restore(now(0), &snapshot), refused);
+    assert_eq!(host.pools(now(0)).next().unwrap().count, None);
 }

@@ -2,6 +2,7 @@
 //! frames have in common.
 
 mod keys;
+pub mod ops;
 mod values;
 
 pub use keys::{

@@ -85,8 +85,8 @@ enum Phase {
     Asking(Asking),
 }
 
-/// A request on its way.
-#[derive(Clone, Copy, Debug)]
+/// A request on its way. `Debug` hides the frame, which has the whole CMID in it.
+#[derive(Clone, Copy)]
 struct Asking {
     frame: Frame,
     host: u8,
@@ -97,6 +97,18 @@ struct Asking {
     /// Whether this request follows an automatic rearm, so that another does not follow at once.
     rearmed: bool,
     deadline: Instant,
+}
+
+impl fmt::Debug for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asking")
+            .field("host", &self.host)
+            .field("tried", &self.tried)
+            .field("sent", &self.sent)
+            .field("rearmed", &self.rearmed)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The state of a licence and how long it stays so.

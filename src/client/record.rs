@@ -1,5 +1,6 @@
 //! What a client remembers over a restart, and what of it is believed (PROTOCOL 11).
 
+use core::fmt;
 use core::time::Duration;
 
 use super::product::{Machine, Product};
@@ -32,8 +33,9 @@ pub(super) struct Record {
     pub(super) activation: Option<Activation>,
 }
 
-/// An accepted pair of request and response that activates.
-#[derive(Clone, Debug)]
+/// An accepted pair of request and response that activates. `Debug` hides the request, which has
+/// the whole CMID in it.
+#[derive(Clone)]
 pub(super) struct Activation {
     pub(super) request: Frame,
     pub(super) response: Verified<Response>,
@@ -195,6 +197,15 @@ impl Activation {
             Validity::Perpetual => None,
             Validity::For(minutes) => Some(minutes.as_duration()),
         }
+    }
+}
+
+impl fmt::Debug for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Activation")
+            .field("response", &self.response)
+            .field("age", &self.age)
+            .finish_non_exhaustive()
     }
 }
 

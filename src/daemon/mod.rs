@@ -4,6 +4,7 @@
 //! tokio server ([`Server`]) and exchanges over tokio sockets ([`exchange`]). Decisions are the
 //! core's; this module carries bytes.
 
+mod authority_files;
 mod client_config;
 mod client_driver;
 mod clock;
@@ -16,6 +17,9 @@ mod machine;
 mod product_file;
 mod server;
 
+pub use authority_files::{
+    AuthorityConfig, AuthorityFiles, EnrolError, EnrolmentRecord, KeyRecord, NewKey, RegisteredKind,
+};
 pub use client_config::{ClientConfig, Machine, with_port};
 pub use client_driver::{ask, date, system_rng};
 pub use clock::{Clock, ScaledClock, SystemClock};

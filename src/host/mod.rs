@@ -168,6 +168,7 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
     }
 
     /// The last third of [`decide`](Self::decide): counts the machine, or refuses it.
+    #[expect(clippy::needless_pass_by_value, reason = "a frame that was examined counts once")]
     pub fn conclude(&mut self, examined: Examined<'_>) -> Result<ResponseBody, Silence> {
         let decision = self.try_conclude(&examined);
         self.count_frame(&decision);
@@ -340,11 +341,16 @@ enum TableTime {
 }
 
 impl TableTime {
+    /// The latest start: as many minutes as a calendar shows in the year 6053. Were it the end of
+    /// the scale, which a broken clock shows, time would stand still and records live for ever.
+    const LATEST_START: u32 = u32::MAX / 2;
+
     /// The table's time now; the first call starts it from the calendar, or from 0 without one.
     fn minute(&mut self, now: Now) -> EpochMinute {
         match *self {
             Self::Unset => {
-                let minute = now.clock.map_or(EpochMinute(0), UnixTime::minute);
+                let calendar = now.clock.map_or(EpochMinute(0), UnixTime::minute);
+                let minute = EpochMinute(calendar.0.min(Self::LATEST_START));
                 *self = Self::Running { minute, since: now.monotonic };
                 minute
             }

@@ -6,6 +6,7 @@
 //! which loses the least by it. Whoever has many addresses gets their credit many times over: the
 //! limit keeps one machine from costing the host all its signatures, nothing more.
 
+use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -58,8 +59,7 @@ impl RateLimit {
     pub const OFF: Self = Self { burst: 1, interval: Duration::ZERO };
 }
 
-/// Remembers `SOURCES` sources, a multiple of 4.
-#[derive(Debug)]
+/// Remembers `SOURCES` sources, a multiple of 4. `Debug` hides the hash key.
 pub(super) struct RateLimiter<const SOURCES: usize> {
     limit: RateLimit,
     hasher: SipHasher13,
@@ -112,6 +112,12 @@ impl<const SOURCES: usize> RateLimiter<SOURCES> {
             *place = Place { source, whole_at: Instant::ZERO };
         }
         Some(place)
+    }
+}
+
+impl<const SOURCES: usize> fmt::Debug for RateLimiter<SOURCES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter").field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Host, TableTime};
 use crate::cursor::{Reader, Writer};
 use crate::fingerprint::Fingerprint;
 use crate::storage::Corrupt;
-use crate::table::{Record, RestoreError};
+use crate::table::{RECORD_LIFE, Record, RestoreError};
 use crate::time::{EpochMinute, Now, UnixTime};
 use crate::wire::{Cmid, CountedId};
 
@@ -115,7 +115,8 @@ impl<const RECORDS: usize, const SOURCES: usize> Host<'_, RECORDS, SOURCES> {
             Some(clock) if taken_at != 0 => clock.since(UnixTime::from_secs(taken_at)),
             _ => core::time::Duration::ZERO,
         };
-        let down = u32::try_from(down.as_secs() / 60).unwrap_or(u32::MAX);
+        // No record is left after its life: more brings only nearer to the end of the scale.
+        let down = u32::try_from(down.as_secs() / 60).unwrap_or(u32::MAX).min(RECORD_LIFE.0);
         let minute = EpochMinute(minute.saturating_add(down));
         self.table_time = TableTime::Running { minute, since: now.monotonic };
         Ok(restored)
@@ -138,6 +139,10 @@ impl<const RECORDS: usize, const SOURCES: usize> Host<'_, RECORDS, SOURCES> {
             restored.unknown = restored.unknown.saturating_add(1);
             return Ok(());
         };
+        // Fewer than before may fit here; no table ever held more than its own limit.
+        if count > limit {
+            return Err(RestoreFailure::Table(RestoreError::TooManyRecords { limit }));
+        }
         let limit = limit.min(pool.table.capacity());
         let left_out = count.saturating_sub(limit);
         for _ in 0..left_out {

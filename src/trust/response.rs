@@ -17,8 +17,9 @@ pub fn sign_response<S: Signer>(body: &ResponseBody, signer: &S) -> Result<Frame
     Ok(wire::signed_frame(&signed, &signature))
 }
 
-/// What a client knows before the response comes, and compares it with.
-#[derive(Clone, Copy, Debug)]
+/// What a client knows before the response comes, and compares it with. `Debug` hides the request,
+/// which has the whole CMID in it.
+#[derive(Clone, Copy)]
 pub struct Expected<'a> {
     /// The request that was sent.
     pub request: &'a Frame,
@@ -31,6 +32,17 @@ pub struct Expected<'a> {
     /// A certificate that verified before under the same roots: if the response carries the same
     /// one, its signature is not verified again. That halves the work of a renewal.
     pub known_certificate: Option<&'a Verified<Certificate>>,
+}
+
+impl fmt::Debug for Expected<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expected")
+            .field("method", &self.method)
+            .field("product", &self.product)
+            .field("roots", &self.roots)
+            .field("known_certificate", &self.known_certificate)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a response cannot be believed, in the order in which it is checked.

@@ -55,7 +55,8 @@ impl fmt::Display for BadTag {
 impl core::error::Error for BadTag {}
 
 /// A request that is well formed, with the frame it was read from, before its tag is checked.
-#[derive(Clone, Copy, Debug)]
+/// `Debug` hides the frame, which has the whole CMID in it.
+#[derive(Clone, Copy)]
 pub struct ParsedRequest<'a> {
     frame: &'a Frame,
     request: Request<'a>,
@@ -87,5 +88,11 @@ impl<'a> ParsedRequest<'a> {
         } else {
             Err(BadTag)
         }
+    }
+}
+
+impl fmt::Debug for ParsedRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ParsedRequest").field(&self.request).finish()
     }
 }

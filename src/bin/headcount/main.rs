@@ -1,5 +1,6 @@
 //! The `headcount` program: arguments, output and exit codes. All work is the library's.
 
+mod authority;
 mod bench;
 mod client;
 mod demo;
@@ -43,6 +44,7 @@ enum Verb {
     Demo(demo::Arguments),
     Host(host::Arguments),
     Client(client::Arguments),
+    Authority(authority::Arguments),
     Inspect(inspect::Arguments),
     Explain(explain::Arguments),
     Bench(bench::Arguments),
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Verb::Demo(arguments) => demo::run(&arguments, output),
         Verb::Host(arguments) => host::run(&arguments, output),
         Verb::Client(arguments) => client::run(&arguments, output),
+        Verb::Authority(arguments) => authority::run(&arguments, output),
         Verb::Inspect(arguments) => inspect::run(&arguments, output),
         Verb::Explain(arguments) => explain::run(&arguments, output),
         Verb::Bench(arguments) => bench::run(&arguments, output),

@@ -44,8 +44,8 @@ use crate::output::{Exit, Output, Problem};
 ///
 /// With --host, sends valid requests of made-up machines to a host that runs. The machines are
 /// counted: do this to a host for tests, or expect its count to be wrong for 30 days. The host's
-/// rate limit turns most of the load away unless it is switched off (host.toml, [limits],
-/// request_interval_ms = 0).
+/// rate limit turns most of the load away unless it is switched off (`request_interval_ms = 0` in
+/// the host's host.toml).
 ///
 /// With --compare, starts a host and two echo servers on this machine, all three with the same
 /// socket code, and measures them in turns: a host exchange costs at least the frames' way there and

@@ -99,16 +99,13 @@ impl Tally {
             self.granted += 1;
             self.last = Some((position, *answer));
         } else {
-            match Response::parse(answer).map(|response| response.body.verdict) {
-                Ok(Verdict::Refused(refusal)) => {
-                    self.refused += 1;
-                    self.refusal = Some(refusal);
-                }
-                _ => {
-                    self.wrong += 1;
-                    return;
-                }
-            }
+            let verdict = Response::parse(answer).map(|response| response.body.verdict);
+            let Ok(Verdict::Refused(refusal)) = verdict else {
+                self.wrong += 1;
+                return;
+            };
+            self.refused += 1;
+            self.refusal = Some(refusal);
         }
         self.latency.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     }

@@ -170,7 +170,10 @@ fn conclude(client: &Client<'_>, round: &Round<'_>) -> Result<Exit, Problem> {
         }
         Some(Ok(Outcome::BelowThreshold { count, required })) => problem(
             Exit::BelowThreshold,
-            format!("the host counts {count} machines, this product needs {required}"),
+            format!(
+                "the host counts {count} {}, this product needs {required}",
+                if count == 1 { "machine" } else { "machines" }
+            ),
             "Start more machines and ask again. Do clones share an id, or several hosts the machines?",
         ),
         Some(Ok(Outcome::Refused(refusal))) => problem(

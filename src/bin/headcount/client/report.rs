@@ -27,17 +27,17 @@ pub(super) fn status(config: &ConfigArgument, output: Output) -> Result<Exit, Pr
     let product = &installed.product_file;
     let licence = client.licence(now);
     output.line(format_args!(
-        "Product     {} (needs a count of {})",
+        "Product      {} (needs a count of {})",
         product.name, product.threshold
     ));
-    output.line(format_args!("Status      {}", words(licence.status)));
-    output.line(format_args!("Time left   {}", left(licence)));
-    output.line(format_args!("Machine id  {}", client.cmid()));
-    output.line(format_args!("Rearms left {}", client.rearms_left()));
+    output.line(format_args!("Status       {}", words(licence.status)));
+    output.line(format_args!("Time left    {}", left(licence)));
+    output.line(format_args!("Machine id   {}", client.cmid()));
+    output.line(format_args!("Rearms left  {}", client.rearms_left()));
     if let Some(activation) = client.activation() {
-        output.line(format_args!("Host        {}", activation.host_id));
+        output.line(format_args!("Host         {}", activation.host_id));
         output.line(format_args!(
-            "            activated {}, at a count of {}",
+            "             activated {}, at a count of {}",
             date(activation.host_time),
             activation.count
         ));
@@ -77,7 +77,8 @@ pub(super) fn left(licence: Licence) -> String {
     match left.as_secs() {
         seconds @ 0..7_200 => format!("{} minutes", seconds.div_ceil(60)),
         seconds @ 7_200..172_800 => format!("{} hours", seconds / 3_600),
-        seconds => format!("{} days", seconds / 86_400),
+        // To the nearest, or every new activation would seem to lack a day.
+        seconds => format!("{} days", seconds.saturating_add(43_200) / 86_400),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `headcount host run`.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,11 @@ pub(crate) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
     let level = if arguments.verbose { tracing::Level::DEBUG } else { tracing::Level::INFO };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let host = Installed::read(&arguments.config)?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Problem::new(Exit::Failed, format!("cannot start: {error}")))?;

@@ -1,0 +1,314 @@
+//! `headcount authority key`: the product keys that the vendor issues.
+
+use clap::{Args, Subcommand, ValueEnum};
+use headcount::authority::{ACTIVATIONS_PER_HOST, HOSTS_PER_KEY};
+use headcount::daemon::{AuthorityFiles, KeyRecord, NewKey, ProductFile, RegisteredKind};
+use headcount::trust::ProductKey;
+use headcount::wire::Coverage;
+use serde_json::{Value, json};
+
+use super::{FolderArgument, covers, now};
+use crate::output::{Exit, Output, Problem};
+
+/// Issue product keys, show them again, list and block them.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  headcount authority key new --kind host --product router --note 'Example Ltd'
+  headcount authority key list
+  headcount authority key block 2")]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    New(New),
+    /// Print a key again, and the hosts that it has enrolled.
+    Show(OneKey),
+    List(List),
+    /// Let a key enrol nobody any more.
+    Block(OneKey),
+    /// Let a blocked key enrol again.
+    Unblock(OneKey),
+}
+
+/// Issue a product key.
+///
+/// Host keys enrol a customer's hosts, MAKs activate single machines at the authority, setup keys
+/// ship in every unit of a product. Secrets are derived, not stored: 'key show' prints a key again.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  headcount authority key new --kind host --product router --hosts 6 --activations 10
+  headcount authority key new --kind host --family 7 --rank 3 --generation 2
+  headcount authority key new --kind mak --product router --activations 500
+  headcount authority key new --kind setup --product router")]
+struct New {
+    #[command(flatten)]
+    folder: FolderArgument,
+    /// What the key is for.
+    #[arg(long)]
+    kind: KindArgument,
+    /// The product that it is for; covers that product's family, rank and generation.
+    #[arg(long, value_name = "NAME", required_unless_present_all = ["family", "rank", "generation"])]
+    product: Option<String>,
+    /// Product family that it covers.
+    #[arg(long)]
+    family: Option<u16>,
+    /// The highest product group that it covers.
+    #[arg(long)]
+    rank: Option<u8>,
+    /// The newest product generation that it covers.
+    #[arg(long)]
+    generation: Option<u8>,
+    /// Host keys: how many hosts it enrols [default: 6].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    hosts: Option<u32>,
+    /// Host keys: how many times it enrols each host [default: 10]. MAKs: how many machines it
+    /// activates.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    activations: Option<u32>,
+    /// Your own words, such as the customer's name.
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KindArgument {
+    /// Enrols hosts.
+    Host,
+    /// Activates single machines at the authority.
+    Mak,
+    /// Ships in every unit.
+    Setup,
+}
+
+/// One key of the register.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  headcount authority key show 2 --dir vendor")]
+struct OneKey {
+    #[command(flatten)]
+    folder: FolderArgument,
+    /// The key's number.
+    #[arg(value_name = "ID")]
+    id: u32,
+}
+
+/// List all keys, without their secrets.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  headcount authority key list --json")]
+struct List {
+    #[command(flatten)]
+    folder: FolderArgument,
+}
+
+pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
+    match &arguments.verb {
+        Verb::New(arguments) => new(arguments, output),
+        Verb::Show(arguments) => show(arguments, output),
+        Verb::List(arguments) => {
+            list(&arguments.folder.open()?, output);
+            Ok(Exit::Done)
+        }
+        Verb::Block(arguments) => block(arguments, true, output),
+        Verb::Unblock(arguments) => block(arguments, false, output),
+    }
+}
+
+fn new(arguments: &New, output: Output) -> Result<Exit, Problem> {
+    let mut authority = arguments.folder.open()?;
+    let key = arguments.new_key(&authority)?;
+    let (record, key) = authority.new_key(key, now())?;
+    print(&authority, &record, &key, output);
+    match record.kind {
+        RegisteredKind::Host => output.line(
+            "Hand it to the customer, who makes a request with it: headcount host enrol \
+             --key-file FILE --out request.bin",
+        ),
+        RegisteredKind::Mak => output.line("Hand it to the customer."),
+        RegisteredKind::Setup => output.line(
+            "To use it, put it into the setup_key of a copy of the product file. Hosts need the old \
+             file as well, for the units that were shipped with it.",
+        ),
+    }
+    output.line(format_args!(
+        "It is not stored: 'headcount authority key show {}' derives it again.",
+        record.id
+    ));
+    Ok(Exit::Done)
+}
+
+impl New {
+    fn new_key(&self, authority: &AuthorityFiles) -> Result<NewKey, Problem> {
+        let usage = |cause: &str| Problem::new(Exit::Usage, cause);
+        let kind = RegisteredKind::from(self.kind);
+        let product = match &self.product {
+            Some(name) => Some(authority.read_product(name).map_err(|error| {
+                Problem::from(error)
+                    .advise("'headcount authority product list' shows the products there are.")
+            })?),
+            None => None,
+        };
+        let base = product.as_ref().map(ProductFile::coverage);
+        let given = |name: &str| usage(&format!("--{name} or --product is missing"));
+        let coverage = Coverage {
+            family: self.family.or(base.map(|base| base.family)).ok_or_else(|| given("family"))?,
+            rank: self.rank.or(base.map(|base| base.rank)).ok_or_else(|| given("rank"))?,
+            generation: self
+                .generation
+                .or(base.map(|base| base.generation))
+                .ok_or_else(|| given("generation"))?,
+        };
+        let (hosts, activations) = match (kind, self.hosts, self.activations) {
+            (RegisteredKind::Host, hosts, activations) => (
+                Some(hosts.unwrap_or(HOSTS_PER_KEY)),
+                Some(activations.unwrap_or(ACTIVATIONS_PER_HOST)),
+            ),
+            (_, Some(_), _) => return Err(usage("--hosts is for host keys only")),
+            (RegisteredKind::Mak, None, Some(activations)) => (None, Some(activations)),
+            (RegisteredKind::Mak, None, None) => {
+                return Err(usage("a MAK needs a limit").advise("Give it with --activations N."));
+            }
+            (RegisteredKind::Setup, None, Some(_)) => {
+                return Err(usage("--activations is not for setup keys"));
+            }
+            (RegisteredKind::Setup, None, None) if self.product.is_none() => {
+                return Err(usage("a setup key is for a product").advise("Name it with --product."));
+            }
+            (RegisteredKind::Setup, None, None) => (None, None),
+        };
+        let note = self.note.clone();
+        Ok(NewKey { kind, product: self.product.clone(), coverage, hosts, activations, note })
+    }
+}
+
+impl From<KindArgument> for RegisteredKind {
+    fn from(kind: KindArgument) -> Self {
+        match kind {
+            KindArgument::Host => Self::Host,
+            KindArgument::Mak => Self::Mak,
+            KindArgument::Setup => Self::Setup,
+        }
+    }
+}
+
+fn show(arguments: &OneKey, output: Output) -> Result<Exit, Problem> {
+    let authority = arguments.folder.open()?;
+    let record = authority.key(arguments.id).ok_or_else(|| unknown(arguments.id))?;
+    let key = authority.product_key(record)?;
+    print(&authority, record, &key, output);
+    Ok(Exit::Done)
+}
+
+fn print(authority: &AuthorityFiles, record: &KeyRecord, key: &ProductKey, output: Output) {
+    let text = key.to_text();
+    let mut document = document(authority, record);
+    document["key"] = json!(text.as_str());
+    document["enrolments"] = enrolments(authority, record.id);
+    output.document(&document);
+    output.line(text.as_str());
+    output.line(format_args!("  {} key {}, {}", record.kind.name(), record.id, limits(record)));
+    output.line(format_args!("  covers {}", covers(record.coverage())));
+    if record.blocked {
+        output.line("  blocked");
+    }
+    for enrolment in authority.enrolments().iter().filter(|done| done.key_id == record.id) {
+        output.line(format_args!(
+            "  host {} ({:?}), activation {}, valid until {}",
+            enrolment.host_id, enrolment.host_name, enrolment.activation, enrolment.valid_until
+        ));
+    }
+}
+
+fn list(authority: &AuthorityFiles, output: Output) {
+    let keys = authority.keys();
+    let documents: Vec<Value> = keys.iter().map(|record| document(authority, record)).collect();
+    output.document(&json!({ "keys": documents }));
+    if keys.is_empty() {
+        output.line("No keys yet: headcount authority key new");
+    }
+    for record in keys {
+        let used = match record.kind {
+            RegisteredKind::Host => format!(", {} enrolled", authority.hosts_of(record.id)),
+            RegisteredKind::Mak | RegisteredKind::Setup => String::new(),
+        };
+        let product = record.product.as_deref().unwrap_or("-");
+        let blocked = if record.blocked { ", blocked" } else { "" };
+        let note = record.note.as_ref().map(|note| format!("; {note:?}")).unwrap_or_default();
+        output.line(format_args!(
+            "{:>4}  {:<5}  {product:<20}  {}{used}{blocked}{note}",
+            record.id,
+            record.kind.name(),
+            limits(record)
+        ));
+    }
+}
+
+fn block(arguments: &OneKey, blocked: bool, output: Output) -> Result<Exit, Problem> {
+    let OneKey { folder, id } = arguments;
+    if !folder.open()?.set_blocked(*id, blocked)? {
+        return Err(unknown(*id));
+    }
+    output.document(&json!({ "key_id": id, "blocked": blocked }));
+    if blocked {
+        output.line(format_args!(
+            "Key {id} enrols nobody any more. Hosts that are enrolled stay so until their \
+             certificates end."
+        ));
+    } else {
+        output.line(format_args!("Key {id} enrols again."));
+    }
+    Ok(Exit::Done)
+}
+
+fn limits(record: &KeyRecord) -> String {
+    let activations = record.activations.unwrap_or_default();
+    match (record.kind, record.hosts) {
+        (RegisteredKind::Host, Some(hosts)) => {
+            format!("{hosts} hosts, {activations} activations each")
+        }
+        (RegisteredKind::Mak, _) => format!("{activations} activations"),
+        _ => "no limit".to_owned(),
+    }
+}
+
+/// A key of the register, without its secret.
+fn document(authority: &AuthorityFiles, record: &KeyRecord) -> Value {
+    json!({
+        "key_id": record.id,
+        "kind": record.kind.name(),
+        "issued": record.issued,
+        "product": record.product,
+        "family": record.family,
+        "rank": record.rank,
+        "generation": record.generation,
+        "hosts": record.hosts,
+        "activations": record.activations,
+        "hosts_enrolled": authority.hosts_of(record.id),
+        "blocked": record.blocked,
+        "note": record.note,
+    })
+}
+
+fn enrolments(authority: &AuthorityFiles, key_id: u32) -> Value {
+    let of_key = authority.enrolments().iter().filter(|done| done.key_id == key_id);
+    of_key
+        .map(|done| {
+            json!({
+                "host_name": done.host_name,
+                "host_id": done.host_id,
+                "activation": done.activation,
+                "at": done.at,
+                "serial": done.serial,
+                "valid_until": done.valid_until,
+            })
+        })
+        .collect()
+}
+
+fn unknown(id: u32) -> Problem {
+    Problem::new(Exit::Usage, format!("there is no key {id}"))
+        .advise("'headcount authority key list' shows the keys there are.")
+}

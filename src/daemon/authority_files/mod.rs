@@ -1,0 +1,338 @@
+//! The vendor's folder: root key, master key, products, register of keys, ledger of enrolments.
+
+mod ledger;
+mod register;
+
+pub use ledger::EnrolmentRecord;
+pub use register::{KeyRecord, NewKey, RegisteredKind};
+
+use core::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::files::{self, FileError, Secrecy};
+use super::product_file::{ProductFile, RootKey};
+use crate::authority::{Authority, EnrolmentAnswer, EnrolmentError};
+use crate::time::{Minutes, UnixTime};
+use crate::trust::{MasterKey, ProductKey, Signer, SigningKey, UntrustedEnrolment};
+use crate::wire::{Frame, KeyId, PublicKey};
+use ledger::{FileLedger, Ledger};
+use register::Register;
+
+const CONFIG_HEADER: &str = "\
+# An authority: the vendor's side of headcount. Keep this folder to yourself and back it up: root.key
+# and master.key cannot be made again, and who has them can issue anything in your name.
+
+";
+
+/// How long one command waits for another to end.
+const LOCK_PATIENCE: core::time::Duration = core::time::Duration::from_secs(5);
+const LOCK_POLL: core::time::Duration = core::time::Duration::from_millis(50);
+
+/// `authority.toml`: what a vendor decides once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorityConfig {
+    /// The id by which certificates and products name the root key.
+    pub root_id: u16,
+    /// The root key's public half, hexadecimal.
+    pub root_public_key: String,
+    /// How long a host's certificate lasts.
+    #[serde(default = "default_validity_days")]
+    pub certificate_validity_days: u32,
+    /// How far a host's clock may be from the authority's when it enrols. Leave it out where
+    /// requests are carried by hand: the time in them is as old as their journey.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_clock_skew_minutes: Option<u32>,
+}
+
+impl AuthorityConfig {
+    /// Ten years: a host that is never looked after again serves its site's life.
+    pub const DEFAULT_VALIDITY_DAYS: u32 = 3_650;
+}
+
+const fn default_validity_days() -> u32 {
+    AuthorityConfig::DEFAULT_VALIDITY_DAYS
+}
+
+/// A vendor's folder, locked for as long as this value lives: of two commands the second waits for
+/// the first.
+#[derive(Debug)]
+pub struct AuthorityFiles {
+    folder: PathBuf,
+    config: AuthorityConfig,
+    register: Register,
+    ledger: Ledger,
+    /// Held, not used: dropping it unlocks.
+    _lock: File,
+}
+
+/// Why there is no answer to an enrolment request.
+#[derive(Debug)]
+pub enum EnrolError {
+    /// A file failed. Nothing was handed out, so asking again is safe.
+    File(FileError),
+    /// The request is at fault.
+    Untrusted(UntrustedEnrolment),
+}
+
+impl AuthorityFiles {
+    /// Makes a new authority in a folder that is empty or does not exist yet: root key, master
+    /// key, an empty register and an empty ledger.
+    pub fn init(
+        folder: &Path,
+        root_id: u16,
+        certificate_validity_days: u32,
+        rng: &mut impl rand_core::CryptoRng,
+    ) -> Result<Self, FileError> {
+        prepare(folder)?;
+        let lock = lock(folder)?;
+        let (root, seed) = SigningKey::generate(rng);
+        files::write_new_secret(&folder.join(ROOT_KEY), &seed)?;
+        let mut master = zeroize::Zeroizing::new([0; 32]);
+        rng.fill_bytes(&mut *master);
+        files::write_new_secret(&folder.join(MASTER_KEY), &master)?;
+        files::create_private_dir(&folder.join(PRODUCTS))?;
+        let (register, ledger) = (Register::default(), Ledger::default());
+        register.write(&folder.join(REGISTER))?;
+        ledger.write(&folder.join(LEDGER))?;
+        let config = AuthorityConfig {
+            root_id,
+            root_public_key: files::to_hex(&root.public_key().0),
+            certificate_validity_days,
+            max_clock_skew_minutes: None,
+        };
+        // Last: a folder with this file is complete.
+        files::write_toml(&folder.join(CONFIG), CONFIG_HEADER, &config, Secrecy::Secret)?;
+        Ok(Self { folder: folder.into(), config, register, ledger, _lock: lock })
+    }
+
+    /// Opens an authority, waiting for another command that works in it to end.
+    pub fn open(folder: &Path) -> Result<Self, FileError> {
+        let config = files::read_toml(&folder.join(CONFIG))?;
+        let lock = lock(folder)?;
+        Ok(Self {
+            folder: folder.into(),
+            config,
+            register: files::read_toml(&folder.join(REGISTER))?,
+            ledger: files::read_toml(&folder.join(LEDGER))?,
+            _lock: lock,
+        })
+    }
+
+    /// What the vendor has decided.
+    #[must_use]
+    pub const fn config(&self) -> &AuthorityConfig {
+        &self.config
+    }
+
+    /// The root key as product files name it.
+    #[must_use]
+    pub fn root(&self) -> RootKey {
+        let AuthorityConfig { root_id, root_public_key, .. } = &self.config;
+        RootKey { id: *root_id, public_key: root_public_key.clone() }
+    }
+
+    /// Where the file of a product is.
+    pub fn product_path(&self, name: &str) -> Result<PathBuf, FileError> {
+        let products = self.folder.join(PRODUCTS);
+        check_name(name)
+            .map(|()| products.join(std::format!("{name}.product.toml")))
+            .map_err(|reason| FileError::new(Path::new(name), "cannot use", reason))
+    }
+
+    /// Reads a product by its name.
+    pub fn read_product(&self, name: &str) -> Result<ProductFile, FileError> {
+        ProductFile::read(&self.product_path(name)?)
+    }
+
+    /// All products, by name.
+    pub fn read_products(&self) -> Result<Vec<ProductFile>, FileError> {
+        let folder = self.folder.join(PRODUCTS);
+        let entries = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.map_err(|error| FileError::new(&folder, "cannot read", error))?;
+        let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
+        paths.retain(|path| path.to_string_lossy().ends_with(".product.toml"));
+        paths.sort();
+        paths.iter().map(|path| ProductFile::read(path)).collect()
+    }
+
+    /// Writes the file of a new product, and returns where.
+    pub fn write_new_product(&self, product: &ProductFile) -> Result<PathBuf, FileError> {
+        let path = self.product_path(&product.name)?;
+        if path.exists() {
+            return Err(FileError::new(&path, "will not overwrite", "it exists"));
+        }
+        product.write(&path).map(|()| path)
+    }
+
+    /// Allots a product key: enters it in the register, then derives it.
+    pub fn new_key(
+        &mut self,
+        key: NewKey,
+        at: UnixTime,
+    ) -> Result<(KeyRecord, ProductKey), FileError> {
+        let master = self.read_master()?;
+        let record = self.register.add(key, at, &self.folder.join(REGISTER))?;
+        let key = derive(&master, &record);
+        Ok((record, key))
+    }
+
+    /// Derives a product key of the register again.
+    pub fn product_key(&self, record: &KeyRecord) -> Result<ProductKey, FileError> {
+        self.read_master().map(|master| derive(&master, record))
+    }
+
+    /// The register of product keys, by number.
+    #[must_use]
+    pub fn keys(&self) -> &[KeyRecord] {
+        &self.register.keys
+    }
+
+    /// A key of the register.
+    #[must_use]
+    pub fn key(&self, id: u32) -> Option<&KeyRecord> {
+        self.register.key(id)
+    }
+
+    /// Blocks a key or lifts that. `false` when there is no such key.
+    pub fn set_blocked(&mut self, id: u32, blocked: bool) -> Result<bool, FileError> {
+        self.register.set_blocked(id, blocked, &self.folder.join(REGISTER))
+    }
+
+    /// What was enrolled, the first first.
+    #[must_use]
+    pub fn enrolments(&self) -> &[EnrolmentRecord] {
+        &self.ledger.enrolments
+    }
+
+    /// How many hosts a key has enrolled.
+    #[must_use]
+    pub fn hosts_of(&self, id: u32) -> u32 {
+        self.ledger.hosts(id)
+    }
+
+    /// Answers an enrolment request. What is granted is in the ledger, and safe, when this returns.
+    pub fn enrol(&mut self, frame: &Frame, now: UnixTime) -> Result<EnrolmentAnswer, EnrolError> {
+        let master = self.read_master()?;
+        let root = self.read_root()?;
+        let authority = Authority {
+            master: &master,
+            root_id: self.config.root_id,
+            root: &root,
+            certificate_validity: Minutes::from_days(self.config.certificate_validity_days),
+            max_skew: self.config.max_clock_skew_minutes.map(Minutes),
+        };
+        let serial = self.ledger.next_serial;
+        let mut ledger = FileLedger {
+            register: &self.register,
+            ledger: &mut self.ledger,
+            path: &self.folder.join(LEDGER),
+        };
+        authority.answer_enrolment(frame, now, serial, &mut ledger).map_err(|error| match error {
+            EnrolmentError::Untrusted(untrusted) => EnrolError::Untrusted(untrusted),
+            EnrolmentError::Signer(never) => match never {},
+            EnrolmentError::Ledger(error) => EnrolError::File(error),
+        })
+    }
+
+    fn read_master(&self) -> Result<MasterKey, FileError> {
+        files::read_secret(&self.folder.join(MASTER_KEY)).map(|key| MasterKey::from_bytes(*key))
+    }
+
+    fn read_root(&self) -> Result<SigningKey, FileError> {
+        let path = self.folder.join(ROOT_KEY);
+        let root = SigningKey::from_seed(&*files::read_secret(&path)?);
+        let PublicKey(public) = root.public_key();
+        if files::to_hex(&public) == self.config.root_public_key {
+            return Ok(root);
+        }
+        // Certificates that no product would believe must not be made.
+        Err(FileError::new(&path, "cannot use", "not the root key that authority.toml names"))
+    }
+}
+
+const CONFIG: &str = "authority.toml";
+const ROOT_KEY: &str = "root.key";
+const MASTER_KEY: &str = "master.key";
+const REGISTER: &str = "keys.toml";
+const LEDGER: &str = "enrolments.toml";
+const PRODUCTS: &str = "products";
+const LOCK: &str = "lock";
+
+/// Whether a product's name can be a file's name everywhere.
+fn check_name(name: &str) -> Result<(), &'static str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !(1..=64).contains(&name.len()) {
+        Err("a product's name has 1 to 64 characters")
+    } else if !name.chars().all(plain) || name.starts_with(['.', '-']) {
+        Err(
+            "a product's name has letters, digits, '-', '_' and '.', and begins with neither '.' nor '-'",
+        )
+    } else {
+        Ok(())
+    }
+}
+
+fn derive(master: &MasterKey, record: &KeyRecord) -> ProductKey {
+    master.product_key(record.kind.into(), KeyId(record.id))
+}
+
+/// A folder that holds nothing yet and that only its owner may enter.
+fn prepare(folder: &Path) -> Result<(), FileError> {
+    files::create_private_dir(folder)?;
+    let fail = |error: io::Error| FileError::new(folder, "cannot use", error);
+    if fs::read_dir(folder).map_err(fail)?.next().is_some() {
+        return Err(FileError::new(folder, "will not overwrite", "the folder is not empty"));
+    }
+    #[cfg(unix)]
+    fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .map_err(fail)?;
+    Ok(())
+}
+
+/// Waits for the folder's lock. The system releases it when its holder ends, however that ends.
+fn lock(folder: &Path) -> Result<File, FileError> {
+    let path = folder.join(LOCK);
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, crate::storage::OWNER_ONLY);
+    let fail = |reason: String| FileError::new(&path, "cannot lock", reason);
+    let file = options.open(&path).map_err(|error| fail(error.to_string()))?;
+    let start = std::time::Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(LOCK_POLL);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(fail("another command works in this folder; try again".to_string()));
+            }
+            Err(TryLockError::Error(error)) => return Err(fail(error.to_string())),
+        }
+    }
+}
+
+impl From<FileError> for EnrolError {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl fmt::Display for EnrolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(f),
+            Self::Untrusted(untrusted) => untrusted.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for EnrolError {}

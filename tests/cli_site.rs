@@ -1,0 +1,296 @@
+//! A whole site with the real program: vendor, host and machines, over real sockets.
+#![cfg(feature = "cli")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "common/program.rs"]
+mod program;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use program::{Ended, Folder};
+
+/// A vendor with one product, and an enrolled host of it that has not run yet.
+fn enrolled_site(threshold: &str) -> Folder {
+    let site = Folder::new();
+    site.run(&["authority", "init", "vendor"]).expect(0);
+    site.run(&[
+        "authority",
+        "product",
+        "add",
+        "--dir",
+        "vendor",
+        "--name",
+        "router",
+        "--family",
+        "7",
+        "--rank",
+        "1",
+        "--generation",
+        "3",
+        "--threshold",
+        threshold,
+    ])
+    .expect(0);
+    let key = site
+        .run(&[
+            "authority",
+            "key",
+            "new",
+            "--dir",
+            "vendor",
+            "--kind",
+            "host",
+            "--product",
+            "router",
+        ])
+        .expect(0);
+    site.file("host-key.txt", key.stdout.lines().next().unwrap());
+    let product = "vendor/products/router.product.toml";
+    site.run(&["host", "init", "host", "--product", product, "--listen", "127.0.0.1:0"]).expect(0);
+    site.run(&[
+        "host",
+        "enrol",
+        "--config",
+        "host",
+        "--key-file",
+        "host-key.txt",
+        "--out",
+        "request.bin",
+    ])
+    .expect(0);
+    assert_eq!(std::fs::read(site.join("request.bin")).unwrap().len(), 250);
+    site.run(&["authority", "enrol", "request.bin", "--out", "response.bin", "--dir", "vendor"])
+        .expect(0);
+    site.run(&["host", "enrol", "--config", "host", "--apply", "response.bin"]).expect(0);
+    site
+}
+
+/// A host that runs, and is killed when the test fails.
+struct Host {
+    child: Child,
+    tcp: String,
+    udp: String,
+}
+
+impl Host {
+    fn run(site: &Folder) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_headcount"))
+            .args(["host", "run", "--config", "host"])
+            .current_dir(site.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut address = |transport: &str| {
+            let line = lines.next().expect("the host says where it listens").unwrap();
+            let (_, address) = line.split_once("listens on ").unwrap();
+            address.strip_suffix(&format!(" {transport}.")).unwrap().to_owned()
+        };
+        let (tcp, udp) = (address("tcp"), address("udp"));
+        Self { child, tcp, udp }
+    }
+
+    /// Ends it as a service manager would.
+    fn stop(mut self) {
+        let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(killed.success());
+        assert_eq!(self.child.wait().unwrap().code(), Some(0), "a clean stop");
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Makes a machine whose hardware is its name.
+fn machine(site: &Folder, name: &str) {
+    let product = "vendor/products/router.product.toml";
+    site.run(&["client", "init", name, "--product", product]).expect(0);
+    let config = format!(
+        "product = \"router.product.toml\"\n[machine]\nname = \"{name}\"\ncomponents = [\"{name}\"]\n"
+    );
+    site.file(&format!("{name}/client.toml"), config);
+}
+
+fn activate(site: &Folder, name: &str, host: &str, transport: &str) -> Ended {
+    site.run(&[
+        "client",
+        "activate",
+        "--config",
+        name,
+        "--host",
+        host,
+        "--transport",
+        transport,
+        "--json",
+    ])
+}
+
+fn count(site: &Folder) -> i64 {
+    let status = site.run(&["host", "status", "--config", "host", "--json"]).expect(0).json();
+    status["pools"][0]["count"].as_i64().unwrap()
+}
+
+#[test]
+fn machines_are_activated_and_the_count_survives_a_restart() {
+    let site = enrolled_site("3");
+    assert_eq!(count(&site), -1, "nobody has asked");
+    for name in ["a", "b", "c"] {
+        machine(&site, name);
+    }
+    let host = Host::run(&site);
+    let below = activate(&site, "a", &host.tcp, "tcp").expect(3);
+    assert_eq!(below.json()["error"]["cause"], "the host counts 1 machine, this product needs 3");
+    assert_eq!(below.json()["activated"], false);
+    activate(&site, "b", &host.udp, "udp").expect(3);
+    host.stop();
+    assert_eq!(count(&site), 2);
+
+    let host = Host::run(&site);
+    let activated = activate(&site, "c", &host.udp, "udp").expect(0).json();
+    assert_eq!(activated["activated"], true);
+    assert_eq!(activated["activation"]["count"], 3);
+    activate(&site, "a", &host.tcp, "tcp").expect(0);
+    // The same machine again is no other machine.
+    assert_eq!(activate(&site, "a", &host.tcp, "tcp").expect(0).json()["activation"]["count"], 3);
+    host.stop();
+    assert_eq!(count(&site), 3);
+    let status = site.run(&["client", "status", "--config", "a", "--json"]).expect(0).json();
+    assert_eq!(status["status"], "licensed");
+    site.run(&["client", "status", "--config", "a"]).expect(0).says("activated").says("180 days");
+}
+
+#[test]
+fn a_copied_state_activates_no_other_machine() {
+    let site = enrolled_site("1");
+    machine(&site, "a");
+    machine(&site, "b");
+    let host = Host::run(&site);
+    activate(&site, "a", &host.tcp, "tcp").expect(0);
+    site.run(&["client", "status", "--config", "b"]).expect(0);
+    for copy in ["client.a", "client.b"] {
+        let from = site.join("a/state").join(copy);
+        if from.exists() {
+            std::fs::copy(from, site.join("b/state").join(copy)).unwrap();
+        }
+    }
+    let status = site.run(&["client", "status", "--config", "b", "--json"]).expect(0).json();
+    assert_eq!(status["status"], "out_of_tolerance_grace");
+    assert_eq!(status["activated"], false);
+    // The host tells the copy, which takes an id of its own and is counted.
+    let activated = activate(&site, "b", &host.tcp, "tcp").expect(0).json();
+    let original = site.run(&["client", "status", "--config", "a", "--json"]).expect(0).json();
+    assert_ne!(activated["cmid"], original["cmid"]);
+    host.stop();
+}
+
+#[test]
+fn every_failure_has_its_exit_code_and_names_its_cause() {
+    let site = enrolled_site("1");
+    machine(&site, "a");
+    // Nobody listens on a port that was just given back.
+    let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    activate(&site, "a", &free, "tcp").expect(5).says("nobody answered");
+    site.run(&["client", "activate", "--config", "a"]).expect(2).says("no host to ask");
+    site.run(&["client", "activate", "--config", "nowhere"]).expect(1).says("nowhere");
+    site.run(&["client", "activate", "--config", "a", "--transport", "pigeon"]).expect(2);
+
+    // A host of another vendor: the setup key is unknown to it, so it is silent.
+    let other = enrolled_site("1");
+    let host = Host::run(&other);
+    activate(&site, "a", &host.tcp, "tcp").expect(5).says("closed the connection");
+    host.stop();
+
+    // Rearming ends at the product's limit.
+    for left in ["2", "1", "0"] {
+        site.run(&["client", "rearm", "--config", "a"]).expect(0).says(&format!("{left} more"));
+    }
+    site.run(&["client", "rearm", "--config", "a"]).expect(4).says("3 times");
+
+    // State that is no state.
+    for copy in ["client.a", "client.b"] {
+        site.file(&format!("a/state/{copy}"), "not a state image");
+    }
+    site.run(&["client", "status", "--config", "a"]).expect(7).says("damaged").says("Move");
+    for copy in ["host.a", "host.b"] {
+        site.file(&format!("host/state/{copy}"), "not a state image");
+    }
+    site.run(&["host", "status", "--config", "host"]).expect(7).says("damaged");
+    site.run(&["host", "run", "--config", "host"]).expect(7).says("damaged");
+}
+
+#[test]
+fn an_answer_signed_by_a_stranger_is_not_trusted() {
+    let site = enrolled_site("1");
+    machine(&site, "a");
+    let host = Host::run(&site);
+    // The machine's product file names another root key: of another vendor, say.
+    let stranger = enrolled_site("1");
+    let root = |site: &Folder| {
+        let text =
+            std::fs::read_to_string(site.join("vendor/products/router.product.toml")).unwrap();
+        let line = text.lines().find(|line| line.starts_with("public_key")).unwrap();
+        line.to_owned()
+    };
+    let path = site.join("a/router.product.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace(&root(&site), &root(&stranger))).unwrap();
+    activate(&site, "a", &host.tcp, "tcp").expect(6).says("root key did not sign");
+    host.stop();
+}
+
+#[test]
+fn junk_and_slow_peers_do_not_stop_a_host() {
+    let site = enrolled_site("1");
+    machine(&site, "a");
+    let host = Host::run(&site);
+    let mut slow = TcpStream::connect(&host.tcp).unwrap();
+    slow.write_all(&[0x48]).unwrap();
+    let mut junk = TcpStream::connect(&host.tcp).unwrap();
+    junk.write_all(&[0; 250]).unwrap();
+    junk.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let closed = std::io::Read::read(&mut junk, &mut [0; 1]).map_or(true, |length| length == 0);
+    assert!(closed, "junk is answered by closing");
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for junk in [&[][..], &[0; 249], &[0; 250], &[0; 251], &[0; 1_400]] {
+        socket.send_to(junk, &host.udp).unwrap();
+    }
+    activate(&site, "a", &host.tcp, "tcp").expect(0);
+    activate(&site, "a", &host.udp, "udp").expect(0);
+    host.stop();
+    let status = site.run(&["host", "status", "--config", "host", "--json"]).expect(0).json();
+    assert_eq!(status["granted"], 2);
+    assert_eq!(status["silent"]["malformed"], 6);
+    assert_eq!(status["frames"], 8);
+}
+
+#[test]
+fn the_demo_activates_all_and_says_so() {
+    let folder = Folder::new();
+    for transport in ["tcp", "udp"] {
+        let ended = folder.run(&[
+            "demo",
+            "--clients",
+            "6",
+            "--threshold",
+            "5",
+            "--transport",
+            transport,
+            "--json",
+        ]);
+        let report = ended.expect(0).json();
+        assert_eq!(report["clients"], 6);
+        assert_eq!(report["activated"], 6);
+        assert_eq!(report["count"], 6);
+        assert_eq!(report["exchanges"], 10, "four machines came before the fifth");
+        assert!(report["elapsed_ms"].is_u64());
+    }
+    folder.run(&["demo", "--clients", "2", "--threshold", "3"]).expect(3).says("needs 3");
+}
