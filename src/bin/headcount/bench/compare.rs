@@ -43,6 +43,8 @@ struct Measured {
     tally: Tally,
     /// Processor time of the server, where the system tells.
     cpu: Option<Duration>,
+    /// Exchanges per second in each slice.
+    slices: Vec<f64>,
 }
 
 /// One server in all rounds.
@@ -112,7 +114,7 @@ async fn measure(
         show(output, format_args!("{mode}: round {round} of {}", plan.rounds));
         let mut done = Vec::new();
         for _ in servers {
-            done.push(Measured { tally: Tally::new().map_err(failed)?, cpu: Some(Duration::ZERO) });
+            done.push(Measured::new()?);
         }
         let mut left = whole;
         let mut turn = round as usize;
@@ -180,6 +182,11 @@ impl Series {
         self.best().map_or(0.0, Measured::rate)
     }
 
+    /// The rates of all slices, in their order.
+    fn slices(&self) -> Vec<f64> {
+        self.rounds.iter().flat_map(|round| &round.slices).copied().collect()
+    }
+
     /// The least processor time for an exchange.
     fn cpu_us(&self) -> Option<f64> {
         self.rounds.iter().filter_map(Measured::cpu_us).min_by(f64::total_cmp)
@@ -196,7 +203,13 @@ impl Series {
 }
 
 impl Measured {
+    fn new() -> Result<Self, Problem> {
+        let tally = Tally::new().map_err(failed)?;
+        Ok(Self { tally, cpu: Some(Duration::ZERO), slices: Vec::new() })
+    }
+
     fn add(&mut self, tally: Tally, cpu: Option<Duration>) {
+        self.slices.push(tally.per_second());
         self.tally.elapsed += tally.elapsed;
         self.tally.add(tally);
         self.cpu = self.cpu.zip(cpu).map(|(a, b)| a + b);
@@ -215,23 +228,22 @@ impl Measured {
 
 /// What the host reached of another server's exchanges.
 struct Ratio {
-    /// Best round by best round.
+    /// Best slice by best slice: the moments when the machine did nothing else.
     best: f64,
-    /// The median of the rounds' ratios: what disturbs a whole round is in neither half alone.
+    /// The median of the ratios of slices that followed each other: what disturbs the machine for
+    /// longer is in both halves.
     median: f64,
 }
 
 impl Outcome {
     fn ratio(&self, to: usize) -> Ratio {
-        let [host, ..] = &self.series;
-        let other = &self.series[to];
-        let rounds = host.rounds.iter().zip(&other.rounds);
-        let mut ratios: Vec<_> = rounds.map(|(a, b)| a.rate() / b.rate()).collect();
+        let (host, other) = (self.series[0].slices(), self.series[to].slices());
+        let best = |slices: &[f64]| slices.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        let mut ratios: Vec<_> = host.iter().zip(&other).map(|(a, b)| a / b).collect();
         ratios.sort_by(f64::total_cmp);
         let (low, high) = (ratios.len().saturating_sub(1) / 2, ratios.len() / 2);
         let at = |index: usize| ratios.get(index).copied().unwrap_or(0.0);
-        let best = host.best_rate() / other.best_rate().max(f64::MIN_POSITIVE);
-        Ratio { best, median: f64::midpoint(at(low), at(high)) }
+        Ratio { best: best(&host) / best(&other), median: f64::midpoint(at(low), at(high)) }
     }
 
     fn json(&self) -> Value {
@@ -268,8 +280,8 @@ impl Outcome {
         let (signing, plain) = (self.ratio(1), self.ratio(2));
         let _ = write!(
             text,
-            "\n  host / signing echo: {:.3} (median of rounds; best rounds {:.3}; goal {GOAL}: {})\
-             \n  host / plain echo:   {:.3} (best rounds {:.3})",
+            "\n  host / signing echo: {:.3} (median; best {:.3}; goal {GOAL}: {})\
+             \n  host / plain echo:   {:.3} (median; best {:.3})",
             signing.median,
             signing.best,
             if signing.median >= GOAL { "reached" } else { "missed" },

@@ -196,12 +196,10 @@ async fn load_host(arguments: &Arguments, host: &str, output: Output) -> Result<
     document["interrupted"] = json!(interrupted);
     document["verified"] = json!(trust.verified);
     document["not_trusted"] = json!(trust.failed);
-    output.document(&document);
     output.line(report::text(&tally, &trust));
-    if interrupted {
-        return Ok(Exit::Interrupted);
-    }
-    verdict(&tally, &trust, &host)
+    let exit = if interrupted { Exit::Interrupted } else { verdict(&tally, &trust, &host)? };
+    output.document(&document);
+    Ok(exit)
 }
 
 /// Whether the figures are those of a host that does its work.
