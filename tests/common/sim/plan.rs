@@ -79,7 +79,9 @@ impl Plan {
         let rng = &mut self.rng;
         let client = rng.random_range(0..self.thresholds.len());
         let host = rng.random_range(0..self.hosts);
-        let later = at + rng.random_range(0..40 * DAY);
+        // All trouble ends with the bad time.
+        let mut after = |longest| (at + rng.random_range(0..longest)).min(BAD - 1);
+        let (soon, later) = (after(3 * DAY), after(40 * DAY));
         let clock = wrong_clock(rng);
         let sim = &mut self.sim;
         match rng.random_range(0..9) {
@@ -90,7 +92,7 @@ impl Plan {
             // Power fails and comes back.
             1 | 2 => {
                 sim.at(at, Action::ClientOff(client));
-                sim.at(at + rng.random_range(0..3 * DAY), Action::ClientOn(client));
+                sim.at(soon, Action::ClientOn(client));
             }
             3 => {
                 sim.at(at, Action::ClientOff(client));
@@ -102,7 +104,7 @@ impl Plan {
             }
             5 => {
                 sim.at(at, Action::HostClock(host, clock));
-                sim.at(at + rng.random_range(0..3 * DAY), Action::HostClock(host, Clock::RIGHT));
+                sim.at(soon, Action::HostClock(host, Clock::RIGHT));
             }
             6 => {
                 let loss = rng.random_range(0.0..0.4);
@@ -114,7 +116,7 @@ impl Plan {
                 let hardware = rng.random_range(1_000..2_000);
                 sim.at(at, Action::ClientOff(client));
                 sim.at(at, Action::Hardware(client, hardware));
-                sim.at(at + HOUR, Action::ClientOn(client));
+                sim.at((at + HOUR).min(BAD - 1), Action::ClientOn(client));
             }
         }
     }
