@@ -121,7 +121,8 @@ fn a_host_is_loaded_by_distinct_machines_and_its_signatures_are_verified() {
         let value = load("product.toml", mode).expect(0).json();
         assert!(number(&value, "/granted") >= 1.0, "{value:#}");
         assert!(number(&value, "/verified") >= 1.0, "{value:#}");
-        assert!((1.0..=40.0).contains(&number(&value, "/count")), "{value:#}");
+        // Each load is of machines of its own; the table keeps twice the threshold of them.
+        assert!((1.0..=50.0).contains(&number(&value, "/count")), "{value:#}");
         assert_eq!((&value["wrong"], &value["not_trusted"]), (&0.into(), &0.into()));
     }
     load("stranger.toml", &[]).expect(6).says("root key");
