@@ -23,6 +23,9 @@ pub const INITIAL_GRACE: Minutes = Minutes::from_days(30);
 pub const WARNING_PERIOD: Minutes = Minutes::from_days(30);
 /// How far two clocks may be apart: 240 minutes (PROTOCOL 9 and 11).
 pub const CLOCK_TOLERANCE: Minutes = Minutes(240);
+/// A device's clock that shows an earlier time was never set: the beginning of 2026, when this
+/// library was written.
+pub const EARLIEST_CLOCK: UnixTime = UnixTime::from_secs(1_767_225_600);
 /// How many times a product may be rearmed by hand, by default (PROTOCOL 8).
 pub const REARM_LIMIT: u8 = 3;
 /// The TCP and UDP port of a host (PROTOCOL 13).
@@ -105,6 +108,13 @@ pub const fn above_floor(host_time: UnixTime, floor: UnixTime) -> bool {
         Skew::Ahead(_) => true,
         behind @ Skew::Behind(_) => behind.is_tolerable(),
     }
+}
+
+/// Whether a device's own clock can be right: not before [`EARLIEST_CLOCK`], and not more than 240
+/// minutes before the latest time that a host has vouched for, the floor.
+#[must_use]
+pub fn can_be_right(clock: UnixTime, floor: UnixTime) -> bool {
+    clock >= EARLIEST_CLOCK && above_floor(clock, floor)
 }
 
 /// A wait spread by up to ±10 %, evenly over `random`'s range, so that a site that comes up
@@ -200,6 +210,17 @@ mod tests {
         assert!(above_floor(at(1_799_985_600), floor));
         assert!(!above_floor(at(1_799_985_599), floor));
         assert!(above_floor(at(0), at(0)));
+    }
+
+    #[test]
+    fn a_clock_can_be_right_from_2026_and_from_the_floor_on() {
+        let (earliest, none) = (EARLIEST_CLOCK.as_secs(), at(0));
+        assert!(can_be_right(at(earliest), none));
+        assert!(!can_be_right(at(earliest - 1), none));
+        assert!(can_be_right(at(u64::MAX), at(earliest)));
+        let floor = at(earliest + 100_000);
+        assert!(can_be_right(at(earliest + 100_000 - 240 * 60), floor));
+        assert!(!can_be_right(at(earliest + 100_000 - 240 * 60 - 1), floor));
     }
 
     #[test]

@@ -7,6 +7,9 @@
 use core::time::Duration;
 
 /// A point on a monotonic clock: milliseconds since an arbitrary start, such as power-on.
+///
+/// The clock should go on while the device sleeps: what it does not show, such as a night in
+/// standby, delays renewals and keeps a host's records alive for longer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Instant(u64);

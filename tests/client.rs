@@ -133,11 +133,12 @@ macro_rules! rig {
 // Offsets of fields in the image.
 mod image {
     pub(crate) const CMID: usize = 0;
-    pub(crate) const GRACE: usize = 33;
-    pub(crate) const IS_OUT_OF_TOLERANCE: usize = 49;
-    pub(crate) const HAS_ACTIVATION: usize = 74;
-    pub(crate) const AGE_SINCE: usize = 75;
-    pub(crate) const REQUEST: usize = 91;
+    pub(crate) const IS_COUNTED: usize = 33;
+    pub(crate) const GRACE: usize = 34;
+    pub(crate) const IS_OUT_OF_TOLERANCE: usize = 50;
+    pub(crate) const HAS_ACTIVATION: usize = 75;
+    pub(crate) const AGE_SINCE: usize = 76;
+    pub(crate) const REQUEST: usize = 92;
 }
 
 #[test]
@@ -377,20 +378,48 @@ fn a_duplicate_that_is_activated_at_once_keeps_that_over_a_restart() {
 fn rearming_by_hand_is_counted_over_restarts() {
     rig!(vendor, rig);
     rig.activate(now(0), 0);
+    let counted = rig.client.cmid();
     for left in [2, 1, 0] {
-        let before = rig.client.cmid();
         rig.client.rearm(now(DAY), &mut rig.rng).unwrap();
         assert_eq!(rig.status(now(DAY)), LicenceStatus::InitialGrace);
         assert_eq!(rig.client.activation(), None);
         rig.restart(now(DAY), now(2 * DAY));
         assert_eq!(rig.client.rearms_left(), left);
         let request = rig.drive(now(2 * DAY)).unwrap();
-        assert_eq!(Request::parse(&request).unwrap().previous_cmid, Some(before));
+        // The one that the host has a record of, however often it was rearmed since.
+        assert_eq!(Request::parse(&request).unwrap().previous_cmid, Some(counted));
     }
     let limit = rig.client.rearm(now(2 * DAY), &mut rig.rng).unwrap_err();
     assert_eq!(limit.limit, 3);
     assert_eq!(rig.status(now(31 * DAY - 1)), LicenceStatus::InitialGrace);
     assert_eq!(rig.status(now(31 * DAY)), LicenceStatus::Notification);
+}
+
+#[test]
+fn a_rearm_names_the_cmid_that_a_host_has_counted() {
+    rig!(vendor, rig);
+    let previous = |rig: &mut Rig<'_>, at| {
+        let frame = rig.drive(now(at)).unwrap();
+        Request::parse(&frame).unwrap().previous_cmid
+    };
+    // Nobody has counted the first one: it is as good as any.
+    let first = rig.client.cmid();
+    rig.client.rearm(now(0), &mut rig.rng).unwrap();
+    assert_eq!(previous(&mut rig, 0), Some(first));
+    // A refusal counts nobody.
+    let frame = *rig.client.pending_frame().unwrap();
+    let refusal = Verdict::Refused(Refusal::UnknownProduct);
+    let body = ResponseBody { verdict: refusal, ..granted(&vendor, &frame, 0, 1) };
+    rig.answer(now(0), &body).unwrap();
+    rig.client.rearm(now(0), &mut rig.rng).unwrap();
+    assert_eq!(previous(&mut rig, 0), Some(first));
+    // From here on the host knows this one, below the threshold though it is.
+    let frame = *rig.client.pending_frame().unwrap();
+    rig.answer(now(0), &granted(&vendor, &frame, 0, 1)).unwrap();
+    let counted = rig.client.cmid();
+    rig.restart(now(0), now(DAY));
+    rig.client.rearm(now(DAY), &mut rig.rng).unwrap();
+    assert_eq!(previous(&mut rig, DAY), Some(counted));
 }
 
 #[test]
@@ -451,6 +480,44 @@ fn other_hardware_is_out_of_tolerance_until_it_returns_or_is_activated() {
 }
 
 #[test]
+fn a_change_of_hardware_prolongs_no_activation() {
+    rig!(vendor, rig);
+    let product = rig.product;
+    rig.activate(now(0), 0);
+    let image = rig.client.image(now(0));
+    let mut resumed = |at: u64| {
+        let changed = machine(5);
+        Client::resume(product, changed, ONE_HOST, &image, now(at), &mut rig.rng).unwrap()
+    };
+    // Ten days are left of the activation, and so of the grace.
+    let client = resumed(170 * DAY);
+    let licence = client.licence(now(170 * DAY));
+    assert_eq!(licence.status, LicenceStatus::OutOfToleranceGrace);
+    assert_eq!(licence.left, Some(Duration::from_secs(10 * DAY)));
+    assert_eq!(client.licence(now(180 * DAY)).status, LicenceStatus::Notification);
+    // What has ended does not come back to life.
+    assert_eq!(resumed(180 * DAY).licence(now(180 * DAY)).status, LicenceStatus::Notification);
+}
+
+#[test]
+fn the_hosts_activation_interval_prevails_over_a_restart() {
+    rig!(vendor, rig);
+    let frame = rig.drive(now(0)).unwrap();
+    let seldom = ResponseBody {
+        activation_interval: Minutes(10 * 60),
+        ..granted(&vendor, &frame, 0, THRESHOLD)
+    };
+    rig.answer(now(0), &seldom).unwrap();
+    rig.restart(now(0), now(20 * DAY));
+    // The renewal is overdue and fails; the next try is as the host said.
+    let start = rig.wakes_at(now(20 * DAY)).as_millis().div_ceil(1_000);
+    rig.drive(now(start)).expect("the renewal");
+    rig.client.give_up(now(start), &mut rig.rng, Failure::NoAnswer);
+    let next = rig.wakes_at(now(start)).as_millis() / 1_000;
+    assert!((start + 9 * HOUR..=start + 11 * HOUR).contains(&next), "{start} {next}");
+}
+
+#[test]
 fn a_clock_set_forward_ends_the_licence_only_while_it_lasts() {
     rig!(vendor, rig);
     rig.activate(now(0), 0);
@@ -490,7 +557,7 @@ fn a_clock_set_back_gains_nothing_beyond_running_time() {
 }
 
 #[test]
-fn without_a_clock_running_time_counts_and_is_saved_daily() {
+fn without_a_clock_running_time_counts_and_is_saved_hourly() {
     let vendor = Vendor::new();
     let product = vendor.product(THRESHOLD);
     let mut rig = Rig::with_hosts(&vendor, &product, ONE_HOST, running(0));
@@ -499,25 +566,66 @@ fn without_a_clock_running_time_counts_and_is_saved_daily() {
     rig.answer(running(0), &granted(&vendor, &frame, 0, THRESHOLD)).unwrap();
 
     let mut saves = Vec::new();
-    for hour in 0..24 * 5 {
+    for quarter in 0..=4 * 96 {
+        let at = running(quarter * HOUR / 4);
         loop {
-            match rig.client.poll(running(hour * HOUR), &mut rig.rng) {
-                Step::Save => saves.push((hour, rig.client.image(running(hour * HOUR)))),
+            match rig.client.poll(at, &mut rig.rng) {
+                Step::Save => saves.push((quarter, rig.client.image(at))),
                 Step::Wait { .. } => break,
                 _ => {}
             }
         }
     }
-    let hours: Vec<_> = saves.iter().map(|(hour, _)| *hour).collect();
-    assert_eq!(hours, [0, 24, 48, 72, 96]);
+    let quarters: Vec<_> = saves.iter().map(|(quarter, _)| *quarter).collect();
+    assert_eq!(quarters, (0..=96).map(|hour| 4 * hour).collect::<Vec<_>>());
 
-    // Power fails at hour 119: a day is the most that is lost.
-    rig.resume(&saves[4].1, running(7)).unwrap();
+    // Power fails within the hour after: that is the most that is lost.
+    rig.resume(&saves[96].1, running(7)).unwrap();
     assert_eq!(rig.status(running(7 + 176 * DAY - 1)), LicenceStatus::Licensed);
     assert_eq!(rig.status(running(7 + 176 * DAY)), LicenceStatus::Notification);
     // Nobody can tell how long it was off, so it asks soon: within a tenth of the interval.
     assert!(rig.wakes_at(running(7)) <= running(7 + 720).monotonic);
     assert!(rig.drive(running(7 + 720)).is_some());
+}
+
+#[test]
+fn a_device_without_a_clock_that_runs_eight_hours_a_day_leaves_its_grace() {
+    let vendor = Vendor::new();
+    let product = vendor.product(THRESHOLD);
+    let mut rig = Rig::with_hosts(&vendor, &product, ONE_HOST, running(0));
+    let mut days = 0;
+    while rig.status(running(0)) == LicenceStatus::InitialGrace {
+        days += 1;
+        assert!(days <= 200, "grace for ever");
+        let mut saved = None;
+        for minute in 0..8 * 60 {
+            let at = running(minute * MINUTE);
+            loop {
+                match rig.client.poll(at, &mut rig.rng) {
+                    Step::Save => saved = Some(rig.client.image(at)),
+                    Step::Send { .. } => rig.client.give_up(at, &mut rig.rng, Failure::NoAnswer),
+                    Step::Wait { .. } => break,
+                    Step::Report(_) => {}
+                }
+            }
+        }
+        // Its power is cut every evening.
+        rig.resume(&saved.unwrap(), running(0)).unwrap();
+    }
+    assert!((90..=30 * 24 / 7 + 1).contains(&days), "30 days of 7 to 8 hours, not {days}");
+}
+
+#[test]
+fn a_clock_that_was_never_set_at_the_first_start_takes_no_grace_away() {
+    let vendor = Vendor::new();
+    let product = vendor.product(THRESHOLD);
+    let in_2000 = clocks(0, 946_684_800 - EPOCH.cast_signed());
+    let mut rig = Rig::with_hosts(&vendor, &product, ONE_HOST, in_2000);
+    rig.drive(in_2000);
+    // A minute later the network sets it, a quarter of a century on.
+    assert_eq!(rig.status(now(MINUTE)), LicenceStatus::InitialGrace);
+    assert_eq!(rig.status(now(30 * DAY - 1)), LicenceStatus::InitialGrace);
+    assert_eq!(rig.status(now(30 * DAY)), LicenceStatus::Notification);
 }
 
 #[test]
@@ -667,7 +775,7 @@ fn an_image_that_no_client_made_is_corrupt() {
         bytes.resize(length, 0);
         assert!(rig.resume(&bytes, now(0)).is_err(), "{length} bytes");
     }
-    for offset in [image::IS_OUT_OF_TOLERANCE, image::HAS_ACTIVATION] {
+    for offset in [image::IS_COUNTED, image::IS_OUT_OF_TOLERANCE, image::HAS_ACTIVATION] {
         for value in 2..=255 {
             let mut edited = image;
             edited[offset] = value;

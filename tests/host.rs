@@ -397,6 +397,42 @@ fn a_calendar_that_jumps_neither_ends_records_nor_keeps_them() {
     }
 }
 
+#[test]
+fn the_time_a_host_was_down_counts_when_its_clock_is_set_later() {
+    let vendor = Vendor::new();
+    let keys = vendor.setup_keys();
+    let snapshot = |host: &mut Host<'_, 50, 16>, now| {
+        let mut snapshot = vec![0; Host::<50, 16>::snapshot_capacity(1)];
+        let length = host.snapshot(now, &mut snapshot).unwrap();
+        snapshot.truncate(length);
+        snapshot
+    };
+    let mut pools = [pool()];
+    let mut bench = Bench::new(&vendor, &mut pools, &keys, Some(vendor.certificate));
+    bench.count(now(0), &request(1));
+    bench.count(now(20 * DAY), &request(2));
+    let mut saved = snapshot(&mut bench.host, now(20 * DAY));
+
+    // Off for twelve days less an hour. It runs an hour before it is told the time, and is
+    // restarted once within it.
+    let in_1970 = Now::new(running(0).monotonic, Some(UnixTime::from_secs(5)));
+    for unset in [running(0), in_1970] {
+        let mut pools = [pool()];
+        let mut bench = Bench::new(&vendor, &mut pools, &keys, Some(vendor.certificate));
+        assert_eq!(bench.host.restore(unset, &saved).unwrap().pools, 1);
+        assert_eq!(bench.pool(unset).count, Some(2));
+        let later = Now::new(running(HOUR / 2).monotonic, unset.clock);
+        saved = snapshot(&mut bench.host, later);
+    }
+    let mut pools = [pool()];
+    let mut bench = Bench::new(&vendor, &mut pools, &keys, Some(vendor.certificate));
+    assert_eq!(bench.host.restore(running(0), &saved).unwrap().pools, 1);
+    let told = |at| Now::new(running(at).monotonic, now(31 * DAY + at).clock);
+    assert_eq!(bench.pool(told(0)).count, Some(1), "the first has had its 30 days");
+    assert_eq!(bench.pool(told(19 * DAY - 60)).count, Some(1));
+    assert_eq!(bench.pool(told(19 * DAY)).count, Some(0), "the second, too, and no later");
+}
+
 /// The example at the end of PROTOCOL 10.
 #[test]
 fn two_products_in_one_pool_are_counted_together() {

@@ -8,7 +8,7 @@ use core::num::NonZeroU32;
 use common::{Bench, IDS, KEY_ID, ONE_HOST, TWO_HOSTS, Vendor, drive, now};
 use headcount::client::{Client, Failure, Machine};
 use headcount::fingerprint::{Fingerprint, Matching};
-use headcount::host::SetupKey;
+use headcount::host::{SetupKey, Source};
 use headcount::storage::{Kind, MemoryStore, Slots, image_len};
 use headcount::table::{CmidTable, Record, Sighting};
 use headcount::time::EpochMinute;
@@ -194,6 +194,9 @@ fn the_values_of_an_exchange_print_no_machine() {
             hash_key,
         ),
     };
+    let admitted = bench.host.admit(now(0), Source::UNKNOWN, &frame).unwrap();
+    check(&hidden, &admitted);
+    check(&hidden, &admitted.examine());
     let answer = bench.handle(now(0), &frame).unwrap();
     let response = verify_response(&answer, &expected).unwrap();
     let digest = request_digest(&frame);
@@ -292,6 +295,9 @@ fn live(mut look: impl FnMut(&Client<'_>, &[Hidden])) {
     check(&hidden, &bench.host);
 
     let mut buffer = [0; image_len(headcount::client::IMAGE_LEN)];
+    let summary = headcount::client::describe_image(&image).unwrap();
+    assert!(summary.activation.is_some());
+    check(&hidden, &summary);
     let store = MemoryStore::<{ image_len(headcount::client::IMAGE_LEN) }>::new();
     let (mut slots, found) = Slots::open(store, Kind::Client, &mut buffer).unwrap();
     check(&hidden, &found);

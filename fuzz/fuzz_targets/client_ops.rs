@@ -31,6 +31,8 @@ const DAY: u64 = 24 * 60 * MINUTE;
 const MOST_POLLS: usize = 6;
 /// How long the client waits for its driver's answer.
 const EXCHANGE_LIMIT: u64 = 120 * SECOND;
+/// The beginning of 2026.
+const EARLIEST_CLOCK: u64 = 1_767_225_600;
 
 fuzz_target!(|script: Script| {
     let product = script.terms.product();
@@ -257,8 +259,12 @@ impl Mark {
         Self { calendar_secs, ran_before: 0, counted_from: now.monotonic.as_millis() }
     }
 
-    fn now(now: Now) -> Self {
-        Self::at(now.clock.map_or(0, UnixTime::as_secs), now)
+    /// A clock that shows a time before this library, or long before what a host has said, was
+    /// never set.
+    fn now(now: Now, floor: u64) -> Self {
+        let earliest = EARLIEST_CLOCK.max(floor.saturating_sub(240 * 60));
+        let set = now.clock.map(UnixTime::as_secs).filter(|clock| *clock >= earliest);
+        Self::at(set.unwrap_or(0), now)
     }
 
     fn ran(&self, now: Now) -> u64 {
@@ -287,6 +293,8 @@ struct Remembered {
     cmid: Cmid,
     previous: Option<Cmid>,
     rearms_used: u8,
+    /// Whether a host has granted anything to this CMID.
+    counted: bool,
     grace: Mark,
     out_of_tolerance: Option<Mark>,
     floor: u64,
@@ -298,8 +306,9 @@ struct Remembered {
 struct Grant {
     cmid: Cmid,
     hardware: Fingerprint,
-    /// In milliseconds.
+    /// In milliseconds, as are the intervals.
     validity: Option<u64>,
+    activation_interval: u64,
     renewal_interval: u64,
     count: u32,
     host_time: u64,
@@ -323,7 +332,7 @@ impl Remembered {
     fn essence(&self) -> impl PartialEq + std::fmt::Debug {
         let grant = self.grant.as_ref().map(|grant| grant.digest);
         let spoilt = self.out_of_tolerance.is_some();
-        (self.cmid, self.previous, self.rearms_used, spoilt, self.floor, grant)
+        (self.cmid, self.previous, self.rearms_used, self.counted, spoilt, self.floor, grant)
     }
 }
 
@@ -392,7 +401,8 @@ impl<'p> World<'p> {
             cmid: client.cmid(),
             previous: None,
             rearms_used: 0,
-            grace: Mark::now(now),
+            counted: false,
+            grace: Mark::now(now, 0),
             out_of_tolerance: None,
             floor: 0,
             grant: None,
@@ -526,32 +536,28 @@ impl<'p> World<'p> {
     fn licence(&self) -> Licence {
         let now = self.time.now();
         let limits = &self.product.limits;
-        let running = |status, mark: &Mark, limit: u64| match u128::from(limit)
-            .saturating_sub(mark.elapsed(now))
-        {
-            0 => Licence { status: LicenceStatus::Notification, left: None },
-            left => Licence { status, left: Some(Duration::from_millis(left as u64)) },
-        };
+        let left = |mark: &Mark, limit: u64| u128::from(limit).saturating_sub(mark.elapsed(now));
         let millis = |minutes: Minutes| u64::from(minutes.0) * MINUTE;
-        if let Some(mark) = &self.state.out_of_tolerance {
-            return running(
-                LicenceStatus::OutOfToleranceGrace,
-                mark,
-                millis(limits.tolerance_grace),
-            );
-        }
-        match &self.state.grant {
-            Some(Grant { validity: None, .. }) => {
-                Licence { status: LicenceStatus::Licensed, left: None }
+        let held =
+            self.state.grant.as_ref().map(|grant| {
+                grant.validity.map_or(u128::MAX, |validity| left(&grant.age, validity))
+            });
+        let (status, left) = match (&self.state.out_of_tolerance, held) {
+            (Some(mark), held) => {
+                let grace = left(mark, millis(limits.tolerance_grace));
+                let held = held.expect("other hardware than that of what?");
+                (LicenceStatus::OutOfToleranceGrace, grace.min(held))
             }
-            Some(Grant { validity: Some(validity), age, .. }) => {
-                running(LicenceStatus::Licensed, age, *validity)
+            (None, Some(held)) => (LicenceStatus::Licensed, held),
+            (None, None) => {
+                let grace = left(&self.state.grace, millis(limits.initial_grace));
+                (LicenceStatus::InitialGrace, grace)
             }
-            None => running(
-                LicenceStatus::InitialGrace,
-                &self.state.grace,
-                millis(limits.initial_grace),
-            ),
+        };
+        match left {
+            0 => Licence { status: LicenceStatus::Notification, left: None },
+            u128::MAX => Licence { status, left: None },
+            left => Licence { status, left: Some(Duration::from_millis(left as u64)) },
         }
     }
 
@@ -872,6 +878,8 @@ impl<'p> World<'p> {
         self.state.floor = self.state.floor.max(body.host_time.as_secs());
         self.activation_interval = bounded(body.activation_interval);
         self.preferred = pending.host;
+        let granted = matches!(body.verdict, Verdict::Granted { .. });
+        self.state.counted |= granted;
         let required = self.product.required_count.get();
         let predicted = match body.verdict {
             Verdict::Refused(refusal) => {
@@ -889,7 +897,6 @@ impl<'p> World<'p> {
         };
         assert_eq!(outcome, predicted);
         assert_eq!(self.client.last_attempt(), Some(Ok(outcome)));
-        let granted = matches!(body.verdict, Verdict::Granted { .. });
         if granted && body.duplicate && !pending.rearmed {
             let held = self.state.grant.as_ref().map(|grant| grant.cmid);
             let keeps = self.state.previous.is_some() && self.state.previous == held;
@@ -897,6 +904,7 @@ impl<'p> World<'p> {
                 self.state.previous = Some(self.state.cmid);
             }
             self.takes_fresh_cmid();
+            self.state.counted = false;
             self.rearm_to_report = true;
             self.ask(pending.host, pending.tried, true);
         }
@@ -916,6 +924,7 @@ impl<'p> World<'p> {
             cmid: self.state.cmid,
             hardware: pending.request.fingerprint,
             validity: Some(validity),
+            activation_interval: self.activation_interval,
             renewal_interval,
             count,
             host_time,
@@ -950,7 +959,10 @@ impl<'p> World<'p> {
         let matches = differing <= self.product.matching.tolerance;
         match (matches, &self.state.out_of_tolerance) {
             (true, Some(_)) => self.state.out_of_tolerance = None,
-            (false, None) => self.state.out_of_tolerance = Some(Mark::now(self.time.now())),
+            (false, None) => {
+                let mark = Mark::now(self.time.now(), self.state.floor);
+                self.state.out_of_tolerance = Some(mark);
+            }
             _ => return,
         }
         self.kicked |= self.pending.is_none();
@@ -967,10 +979,13 @@ impl<'p> World<'p> {
             return;
         }
         rearmed.expect("it is allowed once more");
-        self.state.previous = Some(self.state.cmid);
+        if self.state.counted || self.state.previous.is_none() {
+            self.state.previous = Some(self.state.cmid);
+        }
         self.takes_fresh_cmid();
+        self.state.counted = false;
         self.state.rearms_used += 1;
-        self.state.grace = Mark::now(now);
+        self.state.grace = Mark::now(now, self.state.floor);
         self.state.out_of_tolerance = None;
         self.state.grant = None;
         self.pending = None;
@@ -1015,7 +1030,9 @@ impl<'p> World<'p> {
             assert!(after.status == status || revived, "{status:?} became {after:?}");
         }
         self.preferred = 0;
-        self.activation_interval = bounded(self.product.limits.activation_interval);
+        let said = self.state.grant.as_ref().map(|grant| grant.activation_interval);
+        let product = bounded(self.product.limits.activation_interval);
+        self.activation_interval = said.unwrap_or(product);
         self.reported = self.licence().status;
         self.rearm_to_report = false;
         self.warned_at = None;
@@ -1038,7 +1055,9 @@ impl<'p> World<'p> {
                 at >= 16 || self.state.previous == Some(grant.cmid),
                 "another machine's activation was believed"
             );
-            if let (Some(validity), Some(clock)) = (grant.validity, now.clock) {
+            // A host's time of 0 is none.
+            if let (Some(validity), Some(clock), 1..) = (grant.validity, now.clock, grant.host_time)
+            {
                 let age = u128::from(clock.as_secs().saturating_sub(grant.host_time)) * 1_000;
                 assert!(age < validity.into(), "an edited image activates for longer");
             }

@@ -27,6 +27,10 @@ const CAPACITY: usize = 8;
 /// One set of the rate limiter: what has room for every source of the script never forgets one.
 const SOURCES: usize = 4;
 const LONGEST_SCRIPT: usize = 128;
+/// The host's table time starts here at the latest: half of the scale is left for it to run.
+const LATEST_START: u64 = u32::MAX as u64 / 2;
+/// Minutes after which no record is left.
+const RECORD_LIFE: u64 = 43_200;
 
 fuzz_target!(|script: Script| World::new(&script.site).run(&script));
 
@@ -359,6 +363,8 @@ struct Model {
     frames: u32,
     /// The table's minute at a monotonic time in milliseconds.
     table_time: Option<(u32, u64)>,
+    /// The calendar at that minute, after a restart, until a calendar tells how long it took.
+    saved_at: Option<u64>,
 }
 
 #[derive(Clone)]
@@ -381,9 +387,25 @@ struct MachineSeen {
 impl Model {
     fn minute(&mut self, now: Now) -> u32 {
         let millis = now.monotonic.as_millis();
-        let start = now.clock.map_or(0, |clock| (clock.as_secs() / 60).min(u32::MAX.into()) as u32);
-        let (minute, since) = *self.table_time.get_or_insert((start, millis));
-        minute.saturating_add(((millis - since) / 60_000).min(u32::MAX.into()) as u32)
+        let start = now.clock.map_or(0, |clock| (clock.as_secs() / 60).min(LATEST_START) as u32);
+        let (minute, since) = self.table_time.get_or_insert((start, millis));
+        let ran = millis - *since;
+        let clock = now.clock.map(UnixTime::as_secs);
+        if let (Some(saved), Some(clock)) = (self.saved_at, clock)
+            && clock >= saved
+        {
+            let down = (u128::from(clock - saved) * 1_000).saturating_sub(ran.into()) / 60_000;
+            *minute = minute.saturating_add(down.min(RECORD_LIFE.into()) as u32);
+            self.saved_at = None;
+        }
+        minute.saturating_add((ran / 60_000).min(u32::MAX.into()) as u32)
+    }
+
+    /// What a snapshot says of the calendar; 0 when it was never known.
+    fn calendar(&self, now: Now) -> u64 {
+        let ran = self.table_time.map_or(0, |(_, since)| now.monotonic.as_millis() - since);
+        let saved = self.saved_at.map(|saved| saved.saturating_add(ran / 1_000));
+        saved.or(now.clock.map(UnixTime::as_secs)).unwrap_or(0)
     }
 
     fn predict(&mut self, now: Now, source: Source, bytes: &[u8]) -> Result<ResponseBody, Silence> {
@@ -503,7 +525,8 @@ impl Model {
 
 impl CountedMachines {
     fn expire(&mut self, minute: u32) {
-        self.machines.retain(|machine| minute.saturating_sub(machine.minute) < 43_200);
+        self.machines
+            .retain(|machine| u64::from(minute.saturating_sub(machine.minute)) < RECORD_LIFE);
     }
 
     fn same(&self, a: &Fingerprint, b: &Fingerprint) -> bool {
@@ -584,6 +607,7 @@ impl World {
             counters: HostCounters::default(),
             frames: 0,
             table_time: None,
+            saved_at: None,
         };
         Self {
             time: Time::new(site.calendar),
@@ -715,7 +739,8 @@ impl World {
         assert_eq!(needed, length);
         snapshot.truncate(length);
         let minute = self.model.minute(now);
-        let taken = Stored { snapshot, snapshot_pools: pools, minute, clock: now.clock, keeps };
+        let calendar = self.model.calendar(now);
+        let taken = Stored { snapshot, snapshot_pools: pools, minute, calendar, keeps };
         self.check_smaller_host(&taken);
 
         let model = &mut self.model;
@@ -723,7 +748,7 @@ impl World {
         match keeps {
             Keeps::Nothing => {
                 (model.counters, model.frames) = (HostCounters::default(), 0);
-                model.table_time = None;
+                (model.table_time, model.saved_at) = (None, None);
                 model.pools.iter_mut().for_each(CountedMachines::forget);
             }
             Keeps::All => {}
@@ -744,14 +769,9 @@ impl World {
         assert_eq!(usize::from(restored.unknown), stored.snapshot_pools - kept);
         assert_eq!(restored.left_out, 0);
         assert_eq!(*host.counters(), self.model.counters);
-        let down = match (stored.clock, now.clock) {
-            (Some(before), Some(after)) if before.as_secs() != 0 => {
-                after.as_secs().saturating_sub(before.as_secs()) / 60
-            }
-            _ => 0,
-        };
-        let minute = stored.minute.saturating_add(down.min(u32::MAX.into()) as u32);
-        self.model.table_time = Some((minute, now.monotonic.as_millis()));
+        self.model.table_time = Some((stored.minute, now.monotonic.as_millis()));
+        self.model.saved_at = (stored.calendar != 0).then_some(stored.calendar);
+        self.model.minute(now);
     }
 
     /// A host with room for fewer records keeps the latest.
@@ -785,6 +805,6 @@ struct Stored {
     snapshot: Vec<u8>,
     snapshot_pools: usize,
     minute: u32,
-    clock: Option<UnixTime>,
+    calendar: u64,
     keeps: Keeps,
 }

@@ -15,6 +15,7 @@ use headcount::host::{
     Host, HostCounters, Pool, Product, RestoreFailure, Settings, SetupKey, Source,
     describe_snapshot,
 };
+use headcount::policy;
 use headcount::storage::{
     Damage, ENVELOPE_LEN, Found, Image, Kind, SaveError, Slot, SlotState, Slots, Store, VERSION,
 };
@@ -561,6 +562,7 @@ struct ClientCase {
     cmid: u8,
     previous: u8,
     rearms_used: u8,
+    counted: Flag,
     grace: (Mark, Mark),
     spoilt: Flag,
     spoilt_since: (Mark, Mark),
@@ -613,11 +615,12 @@ impl Flag {
 
 // Where a client's state has its fields.
 const PREVIOUS: usize = 16;
-const GRACE_RAN: usize = 41;
-const SPOILT: usize = 49;
-const ACTIVATED: usize = 74;
-const AGE: usize = 75;
-const REQUEST: usize = 91;
+const GRACE_RAN: usize = 42;
+const SPOILT: usize = 50;
+const FLOOR: usize = 67;
+const ACTIVATED: usize = 75;
+const AGE: usize = 76;
+const REQUEST: usize = 92;
 const RESPONSE: usize = REQUEST + FRAME_LEN;
 const _: () = assert!(RESPONSE + FRAME_LEN == IMAGE_LEN);
 
@@ -630,6 +633,7 @@ impl ClientCase {
         payload.extend(CMIDS[usize::from(self.cmid) % 3]);
         payload.extend(CMIDS[usize::from(self.previous) % 3]);
         payload.push(self.rearms_used);
+        payload.push(self.counted.byte());
         payload.extend([self.grace.0.bytes(), self.grace.1.bytes()].concat());
         payload.push(self.spoilt.byte());
         payload.extend([self.spoilt_since.0.bytes(), self.spoilt_since.1.bytes()].concat());
@@ -722,17 +726,24 @@ fn rewritten(
     match believed {
         Some(exchange) => {
             image[AGE..AGE + 8].copy_from_slice(&exchange.host_time.to_be_bytes());
+            let floor = number(payload, FLOOR).max(exchange.host_time);
+            image[FLOOR..FLOOR + 8].copy_from_slice(&floor.to_be_bytes());
             let pairs = exchange.hardware.components().iter().zip(hardware.components());
             let matches = pairs.filter(|(a, b)| a != b).count() <= 2;
             if !matches && !spoilt {
-                let clock = now.clock.map_or(0, UnixTime::as_secs);
+                let floor = UnixTime::from_secs(floor);
+                let clock = now.clock.filter(|clock| policy::can_be_right(*clock, floor));
+                let clock = clock.map_or(0, UnixTime::as_secs);
                 image[SPOILT] = 1;
                 image[SPOILT + 1..SPOILT + 9].copy_from_slice(&clock.to_be_bytes());
                 image[SPOILT + 9..SPOILT + 17].fill(0);
             }
             spoilt = !matches;
         }
-        None => image[ACTIVATED..].fill(0),
+        None => {
+            image[ACTIVATED..].fill(0);
+            spoilt = false;
+        }
     }
     if !spoilt {
         image[SPOILT..SPOILT + 17].fill(0);
@@ -965,11 +976,16 @@ fn check_host(payload: &[u8], calendar: Calendar) {
 /// What a host writes at once that has taken this over.
 fn taken_over(payload: &[u8], stored: &[StoredPool<'_>], now: Now) -> Vec<u8> {
     let (minute, taken_at) = (small_number(payload, 0), number(payload, 4));
-    let clock = now.clock.map_or(0, UnixTime::as_secs);
-    let down = if taken_at == 0 { 0 } else { clock.saturating_sub(taken_at) / 60 };
-    let minute = minute.saturating_add(down.min(u32::MAX.into()) as u32);
+    let clock = now.clock.map(UnixTime::as_secs);
+    // Time passes only when a calendar tells both times.
+    let (down, calendar) = match clock {
+        Some(clock) if taken_at == 0 => (0, clock),
+        Some(clock) if clock >= taken_at => ((clock - taken_at) / 60, clock),
+        _ => (0, taken_at),
+    };
+    let minute = minute.saturating_add(down.min(43_200) as u32);
     let mut expected = minute.to_be_bytes().to_vec();
-    expected.extend(clock.to_be_bytes());
+    expected.extend(calendar.to_be_bytes());
     expected.extend(&payload[12..76]);
     expected.extend((POOLS.len() as u16).to_be_bytes());
     for id in POOLS {

@@ -37,6 +37,7 @@ impl Client<'_> {
         self.unsaved = true;
         let duplicate = body.duplicate;
         debug!("host {} says {:?}, duplicate {:?}", asking.host, body.verdict, duplicate);
+        self.record.counted |= matches!(body.verdict, Verdict::Granted { .. });
         let outcome = match body.verdict {
             Verdict::Refused(refusal) => {
                 self.last_attempt = Some(Ok(Outcome::Refused(refusal)));

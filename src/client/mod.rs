@@ -51,8 +51,17 @@ use span::Span;
 /// How long a client waits for its driver to bring an answer: longer than any transport takes.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(120);
 
-/// How often running time is saved, and a coming end is warned about.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often running time is saved. Without a calendar nothing else tells how much of a status has
+/// passed, and a device may be switched off every evening: what it ran since is lost each time.
+const fn checkpoint_interval(now: Now) -> Duration {
+    match now.clock {
+        Some(_) => Duration::from_secs(24 * 60 * 60),
+        None => Duration::from_secs(60 * 60),
+    }
+}
+
+/// How often a coming end is warned about.
+const WARNING_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One product on one machine.
 #[derive(Debug)]
@@ -183,6 +192,11 @@ impl<'a> Client<'a> {
         let (record, rejection) = Record::parse(image, product, now)?;
         let mut client = Self::with_record(product, machine, hosts, record, now);
         client.rejection = rejection;
+        if let Some(activation) = &client.record.activation {
+            // The host's intervals prevail over the product's (PROTOCOL 5), also over a restart.
+            let interval = activation.response.body.activation_interval;
+            client.activation_interval = policy::bounded_interval(interval);
+        }
         client.check_hardware(now);
         client.reported = client.licence(now).status;
         client.rest_after_start(now, rng);
@@ -196,7 +210,7 @@ impl<'a> Client<'a> {
         record: Record,
         now: Now,
     ) -> Self {
-        let checkpoint_at = now.monotonic.after(CHECKPOINT_INTERVAL);
+        let checkpoint_at = now.monotonic.after(checkpoint_interval(now));
         Self {
             product,
             machine,
@@ -218,7 +232,7 @@ impl<'a> Client<'a> {
     /// What to do now. Call until it says [`Step::Wait`].
     pub fn poll(&mut self, now: Now, rng: &mut impl CryptoRng) -> Step {
         if now.monotonic >= self.checkpoint_at {
-            self.checkpoint_at = now.monotonic.after(CHECKPOINT_INTERVAL);
+            self.checkpoint_at = now.monotonic.after(checkpoint_interval(now));
             self.unsaved = true;
         }
         if core::mem::take(&mut self.unsaved) {
@@ -286,12 +300,7 @@ impl<'a> Client<'a> {
         if self.record.rearms_used >= limit {
             return Err(RearmLimitReached { limit });
         }
-        self.record = Record {
-            previous_cmid: Some(self.record.cmid),
-            rearms_used: self.record.rearms_used.saturating_add(1),
-            floor: self.record.floor,
-            ..Record::new(new_cmid(rng), now)
-        };
+        self.record = self.record.rearmed(new_cmid(rng), now);
         self.phase = Phase::Resting { until: now.monotonic, retry_at: now.monotonic };
         self.unsaved = true;
         Ok(())
@@ -300,27 +309,24 @@ impl<'a> Client<'a> {
     /// The licence at this moment.
     #[must_use]
     pub fn licence(&self, now: Now) -> Licence {
-        let running = |status, span: &Span, limit: Duration| match span.left_of(limit, now) {
-            Duration::ZERO => Licence { status: LicenceStatus::Notification, left: None },
-            left => Licence { status, left: Some(left) },
+        let running = |status, left: Option<Duration>| match left {
+            Some(Duration::ZERO) => Licence { status: LicenceStatus::Notification, left: None },
+            left => Licence { status, left },
         };
         let limits = &self.product.limits;
-        match (&self.record.out_of_tolerance, &self.record.activation) {
-            (Some(span), _) => running(
-                LicenceStatus::OutOfToleranceGrace,
-                span,
-                limits.tolerance_grace.as_duration(),
-            ),
-            (None, Some(activation)) => match activation.validity(self.product) {
-                None => Licence { status: LicenceStatus::Licensed, left: None },
-                Some(validity) => running(LicenceStatus::Licensed, &activation.age, validity),
-            },
-            (None, None) => running(
-                LicenceStatus::InitialGrace,
-                &self.record.grace,
-                limits.initial_grace.as_duration(),
-            ),
-        }
+        let Some(activation) = &self.record.activation else {
+            let left = self.record.grace.left_of(limits.initial_grace.as_duration(), now);
+            return running(LicenceStatus::InitialGrace, Some(left));
+        };
+        let validity = activation.validity(self.product);
+        let held = validity.map(|validity| activation.age.left_of(validity, now));
+        let Some(since) = &self.record.out_of_tolerance else {
+            return running(LicenceStatus::Licensed, held);
+        };
+        // No change of hardware prolongs anything: this grace ends with the activation at the latest.
+        let grace = since.left_of(limits.tolerance_grace.as_duration(), now);
+        let left = held.map_or(grace, |held| held.min(grace));
+        running(LicenceStatus::OutOfToleranceGrace, Some(left))
     }
 
     /// Whether the product is activated at this moment.
@@ -393,7 +399,7 @@ impl<'a> Client<'a> {
         if licence.status != LicenceStatus::Licensed || renewing || now.monotonic < self.warn_at {
             return None;
         }
-        self.warn_at = now.monotonic.after(CHECKPOINT_INTERVAL);
+        self.warn_at = now.monotonic.after(WARNING_INTERVAL);
         Some(Event::ExpiresSoon { left })
     }
 
@@ -496,6 +502,8 @@ impl<'a> Client<'a> {
         let least = now.monotonic.after(wait);
         if let Phase::Resting { until, .. } = &mut self.phase {
             *until = least.max(*until);
+            // Nothing has failed before the first try.
+            self.warn_at = *until;
         }
     }
 
@@ -505,7 +513,9 @@ impl<'a> Client<'a> {
         let matches = activation.is_of(&self.machine, self.product);
         match (matches, &self.record.out_of_tolerance) {
             (true, Some(_)) => self.record.out_of_tolerance = None,
-            (false, None) => self.record.out_of_tolerance = Some(Span::begin(now)),
+            (false, None) => {
+                self.record.out_of_tolerance = Some(Span::begin(now, self.record.floor));
+            }
             _ => return,
         }
         self.unsaved = true;

@@ -14,7 +14,7 @@ use crate::trust::{Expected, Verified, verify_response};
 use crate::wire::{Cmid, FRAME_LEN, Frame, Request, Response, Validity, Verdict};
 
 /// Bytes of a client's state, before the envelope that [`storage`](crate::storage) puts around it.
-pub const IMAGE_LEN: usize = 2 * 16 + 1 + 3 * SPAN_LEN + 8 + 2 * FRAME_LEN + 2;
+pub const IMAGE_LEN: usize = 2 * 16 + 1 + 3 * SPAN_LEN + 8 + 2 * FRAME_LEN + 3;
 const SPAN_LEN: usize = 16;
 
 /// The state that survives a restart.
@@ -24,9 +24,11 @@ pub(super) struct Record {
     /// Sent to the host until the next activation; a stored activation may still be under it.
     pub(super) previous_cmid: Option<Cmid>,
     pub(super) rearms_used: u8,
+    /// Whether a host has counted this machine under `cmid`, as far as its answers say.
+    pub(super) counted: bool,
     /// Since the first start or the last rearm by hand.
     pub(super) grace: Span,
-    /// Since the hardware was found changed beyond the tolerance.
+    /// Since the hardware was found changed beyond the tolerance; only with an activation.
     pub(super) out_of_tolerance: Option<Span>,
     /// The latest host time ever accepted.
     pub(super) floor: UnixTime,
@@ -44,15 +46,30 @@ pub(super) struct Activation {
 }
 
 impl Record {
-    pub(super) const fn new(cmid: Cmid, now: Now) -> Self {
+    pub(super) fn new(cmid: Cmid, now: Now) -> Self {
+        let floor = UnixTime::from_secs(0);
         Self {
             cmid,
             previous_cmid: None,
             rearms_used: 0,
-            grace: Span::begin(now),
+            counted: false,
+            grace: Span::begin(now, floor),
             out_of_tolerance: None,
-            floor: UnixTime::from_secs(0),
+            floor,
             activation: None,
+        }
+    }
+
+    /// The record after a rearm by hand. The previous CMID is the one that a host has a record of:
+    /// of a CMID that no host ever answered there is none to drop.
+    pub(super) fn rearmed(&self, fresh: Cmid, now: Now) -> Self {
+        let older = self.previous_cmid.filter(|_| !self.counted);
+        Self {
+            previous_cmid: older.or(Some(self.cmid)),
+            rearms_used: self.rearms_used.saturating_add(1),
+            grace: Span::begin(now, self.floor),
+            floor: self.floor,
+            ..Self::new(fresh, now)
         }
     }
 
@@ -65,6 +82,7 @@ impl Record {
             self.previous_cmid = Some(self.cmid);
         }
         self.cmid = fresh;
+        self.counted = false;
     }
 
     /// Writes the state.
@@ -74,7 +92,8 @@ impl Record {
         writer
             .put(self.cmid.as_bytes())
             .put(&Cmid::optional_bytes(self.previous_cmid))
-            .u8(self.rearms_used);
+            .u8(self.rearms_used)
+            .u8(u8::from(self.counted));
         emit_span(&mut writer, Some(&self.grace), now);
         writer.u8(u8::from(self.out_of_tolerance.is_some()));
         emit_span(&mut writer, self.out_of_tolerance.as_ref(), now);
@@ -104,6 +123,7 @@ impl Record {
         let cmid = reader.checked(Reader::array, Cmid::new)?;
         let previous_cmid = Cmid::new(reader.array()?);
         let rearms_used = reader.u8()?;
+        let counted = parse_flag(&mut reader)?;
         let grace = parse_span(&mut reader, now)?;
         let is_out_of_tolerance = parse_flag(&mut reader)?;
         let out_of_tolerance = parse_span(&mut reader, now)?;
@@ -117,8 +137,9 @@ impl Record {
             cmid,
             previous_cmid,
             rearms_used,
+            counted,
             grace,
-            out_of_tolerance: is_out_of_tolerance.then_some(out_of_tolerance),
+            out_of_tolerance: None,
             floor,
             activation: None,
         };
@@ -129,6 +150,8 @@ impl Record {
             Ok(response) => {
                 // The mark is signed; the stored copy of it is not, and would prolong the validity.
                 let age = age.marked(response.body.host_time);
+                record.out_of_tolerance = is_out_of_tolerance.then_some(out_of_tolerance);
+                record.floor = record.floor.max(response.body.host_time);
                 record.activation = Some(Activation { request, response, age });
                 Ok((record, None))
             }

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::policy;
 use crate::time::{Instant, Now, UnixTime};
 
 /// Time since a mark, as the larger of what two clocks say: the monotonic one, which knows only the
@@ -9,6 +10,8 @@ use crate::time::{Instant, Now, UnixTime};
 ///
 /// A calendar that was set forward makes a span look longer and, set right, as long as it is:
 /// nothing is lost by the mistake. Set back, it cannot make a span shorter than the running time.
+/// A mark is only taken from a calendar that can be right: of one that starts in 1970 at each
+/// power-on, until the network sets it, a span would otherwise be decades long once it is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     /// The calendar at the mark; 0 when there was none.
@@ -21,13 +24,10 @@ pub(super) struct Span {
 impl Span {
     const NO_CALENDAR: UnixTime = UnixTime::from_secs(0);
 
-    /// A span that begins now.
-    pub(super) const fn begin(now: Now) -> Self {
-        let since = match now.clock {
-            Some(clock) => clock,
-            None => Self::NO_CALENDAR,
-        };
-        Self::begin_at(since, now)
+    /// A span that begins now. `floor` is the latest time that a host has vouched for.
+    pub(super) fn begin(now: Now, floor: UnixTime) -> Self {
+        let set = now.clock.filter(|clock| policy::can_be_right(*clock, floor));
+        Self::begin_at(set.unwrap_or(Self::NO_CALENDAR), now)
     }
 
     /// A span that begins now, which a trusted calendar calls `since`.
@@ -73,13 +73,17 @@ impl Span {
 mod tests {
     use super::*;
 
+    const NO_FLOOR: UnixTime = UnixTime::from_secs(0);
+
+    /// The clock is in seconds after the earliest time that is believed.
     fn now(millis: u64, clock: Option<u64>) -> Now {
-        Now::new(Instant::from_millis(millis), clock.map(UnixTime::from_secs))
+        let clock = clock.map(|secs| policy::EARLIEST_CLOCK.after(Duration::from_secs(secs)));
+        Now::new(Instant::from_millis(millis), clock)
     }
 
     #[test]
     fn the_larger_clock_counts() {
-        let span = Span::begin(now(5_000, Some(1_000)));
+        let span = Span::begin(now(5_000, Some(1_000)), NO_FLOOR);
         assert_eq!(span.elapsed(now(5_000, Some(1_000))), Duration::ZERO);
         assert_eq!(span.elapsed(now(65_000, Some(1_010))), Duration::from_secs(60));
         assert_eq!(span.elapsed(now(65_000, Some(5_000))), Duration::from_secs(4_000));
@@ -89,7 +93,7 @@ mod tests {
 
     #[test]
     fn running_time_survives_a_restart() {
-        let before = Span::begin(now(0, None));
+        let before = Span::begin(now(0, None), NO_FLOOR);
         let (since, ran) = before.stored(now(100_000, None));
         let after = Span::resume(since, ran, now(7, None));
         assert_eq!(after.elapsed(now(7, None)), Duration::from_secs(100));
@@ -97,8 +101,22 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_cannot_be_right_makes_no_mark() {
+        let never_set = Now::new(Instant::ZERO, Some(UnixTime::from_secs(946_684_800)));
+        let span = Span::begin(never_set, NO_FLOOR);
+        assert_eq!(span.elapsed(now(60_000, Some(0))), Duration::from_secs(60));
+        // A host has said that it is later.
+        let day = Duration::from_secs(86_400);
+        let floor = policy::EARLIEST_CLOCK.after(day * 2);
+        let span = Span::begin(now(0, Some(86_400)), floor);
+        assert_eq!(span.elapsed(now(60_000, Some(2 * 86_400))), Duration::from_secs(60));
+        let span = Span::begin(now(0, Some(2 * 86_400)), floor);
+        assert_eq!(span.elapsed(now(60_000, Some(3 * 86_400))), day);
+    }
+
+    #[test]
     fn what_is_left_ends_at_zero() {
-        let span = Span::begin(now(0, None));
+        let span = Span::begin(now(0, None), NO_FLOOR);
         assert_eq!(
             span.left_of(Duration::from_secs(60), now(59_000, None)),
             Duration::from_secs(1)

@@ -14,7 +14,8 @@ use crate::wire::{LicenceStatus, Refusal};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Step {
     /// Store [`Client::image`](super::Client::image), before anything else: a client whose CMID is
-    /// lost is counted twice.
+    /// lost is counted twice. It is said once: when storing fails, try again before the next
+    /// `poll`, which goes on as if it were stored.
     Save,
     /// Tell people; nothing else follows from it.
     Report(Event),

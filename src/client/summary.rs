@@ -1,5 +1,7 @@
 //! What a stored client state says, for people who look at it without the product.
 
+use core::fmt;
+
 use super::record::{IMAGE_LEN, parse_flag};
 use crate::cursor::Reader;
 use crate::storage::Corrupt;
@@ -12,10 +14,12 @@ use crate::wire::{Cmid, Frame};
 pub struct ImageSummary {
     /// The machine.
     pub cmid: Cmid,
-    /// The CMID before an automatic rearm, until the next activation.
+    /// The CMID before a rearm, until the next activation.
     pub previous_cmid: Option<Cmid>,
     /// How often it was rearmed by hand.
     pub rearms_used: u8,
+    /// Whether a host has counted the machine under this CMID.
+    pub counted: bool,
     /// Time since the first start or the last rearm by hand.
     pub grace: StoredSpan,
     /// Time since the hardware was found changed beyond the tolerance.
@@ -36,8 +40,9 @@ pub struct StoredSpan {
     pub ran_secs: u64,
 }
 
-/// The pair of frames on which a stored activation rests.
-#[derive(Clone, Debug)]
+/// The pair of frames on which a stored activation rests. `Debug` hides the request, which has the
+/// whole CMID in it.
+#[derive(Clone)]
 pub struct StoredActivation {
     /// Time since the host's time in the response.
     pub age: StoredSpan,
@@ -61,6 +66,7 @@ pub fn describe_image(image: &[u8]) -> Result<ImageSummary, Corrupt> {
     let cmid = reader.checked(Reader::array, Cmid::new)?;
     let previous_cmid = Cmid::new(reader.array()?);
     let rearms_used = reader.u8()?;
+    let counted = parse_flag(&mut reader)?;
     let grace = span(&mut reader)?;
     let is_out_of_tolerance = parse_flag(&mut reader)?;
     let out_of_tolerance = span(&mut reader)?;
@@ -73,6 +79,7 @@ pub fn describe_image(image: &[u8]) -> Result<ImageSummary, Corrupt> {
         cmid,
         previous_cmid,
         rearms_used,
+        counted,
         grace,
         out_of_tolerance: is_out_of_tolerance.then_some(out_of_tolerance),
         floor,
@@ -84,4 +91,10 @@ fn span(reader: &mut Reader<'_>) -> Result<StoredSpan, Corrupt> {
     let since = reader.u64()?;
     let since = (since != 0).then_some(UnixTime::from_secs(since));
     Ok(StoredSpan { since, ran_secs: reader.u64()? })
+}
+
+impl fmt::Debug for StoredActivation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredActivation").field("age", &self.age).finish_non_exhaustive()
+    }
 }

@@ -6,7 +6,9 @@
 //! - calls it with every frame that arrives, and sends the answer if there is one; when there is
 //!   none it closes the connection or stays silent, and nothing else;
 //! - saves [`Host::snapshot`] now and then, and hands it to [`Host::restore`] at the next start.
-//!   What is lost with a snapshot is counted again when the machines ask again.
+//!   What a snapshot does not have yet is counted again when the machines ask again; a machine that
+//!   rearmed since is counted under its old CMID, too, until that has its 30 days. So save soon
+//!   after frames were answered: a daemon within seconds, firmware as often as its flash bears it.
 //!
 //! Where several threads answer, only [`Host::admit`] and [`Host::conclude`] need the host itself and
 //! so a lock. What costs most of the time, the tag and the digest between them
@@ -26,9 +28,12 @@ pub use silence::Silence;
 pub use snapshot::{RestoreFailure, Restored, SnapshotTooLong};
 pub use summary::{PoolSummary, SnapshotSummary, describe_snapshot};
 
+use core::fmt;
+use core::time::Duration;
+
 use crate::log::debug;
 use crate::policy::{self, Skew};
-use crate::table::Observation;
+use crate::table::{Observation, RECORD_LIFE};
 use crate::time::{EpochMinute, Instant, Minutes, Now, UnixTime};
 use crate::trust::{self, BadTag, ParsedRequest, Signer, TagKey, TagSchedule, Verified};
 use crate::wire::{
@@ -101,6 +106,8 @@ pub struct Host<'a, const RECORDS: usize, const SOURCES: usize> {
 
 impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> {
     /// A host for these pools that knows these setup keys. Without a certificate it is silent.
+    ///
+    /// Each pool has a counted id of its own: of two with the same, a snapshot brings back one.
     ///
     /// `hash_key` must be random and secret: it protects tables and rate limit from chosen input.
     #[must_use]
@@ -277,8 +284,7 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
     }
 }
 
-/// A frame that passed [`Host::admit`].
-#[derive(Debug)]
+/// A frame that passed [`Host::admit`]. `Debug` hides the frame, which has the whole CMID in it.
 pub struct Admitted<'h, 'f> {
     now: Now,
     host_time: UnixTime,
@@ -307,6 +313,12 @@ impl<'f> Admitted<'_, 'f> {
     }
 }
 
+impl fmt::Debug for Admitted<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admitted").field("parsed", &self.parsed).finish_non_exhaustive()
+    }
+}
+
 /// What can still be refused once the product is known (PROTOCOL 10): coverage, dates, clock.
 fn check(
     request: &Request<'_>,
@@ -327,6 +339,10 @@ fn check(
     }
 }
 
+fn whole_minutes(span: Duration) -> u32 {
+    u32::try_from(span.as_secs() / 60).unwrap_or(u32::MAX)
+}
+
 /// The tables' own time, in minutes.
 ///
 /// It advances with the monotonic clock, so that a calendar clock that jumps neither expires all
@@ -337,7 +353,13 @@ enum TableTime {
     /// Nothing was counted yet.
     Unset,
     /// It was `minute` at `since`.
-    Running { minute: EpochMinute, since: Instant },
+    Running {
+        minute: EpochMinute,
+        since: Instant,
+        /// What the calendar showed at that minute, of records that a restart brought back, until
+        /// the calendar tells how long the host was down: a clock may be set only later.
+        saved_at: Option<UnixTime>,
+    },
 }
 
 impl TableTime {
@@ -351,14 +373,32 @@ impl TableTime {
             Self::Unset => {
                 let calendar = now.clock.map_or(EpochMinute(0), UnixTime::minute);
                 let minute = EpochMinute(calendar.0.min(Self::LATEST_START));
-                *self = Self::Running { minute, since: now.monotonic };
+                *self = Self::Running { minute, since: now.monotonic, saved_at: None };
                 minute
             }
-            Self::Running { minute, since } => {
-                let passed = now.monotonic.since(since).as_secs() / 60;
-                let passed = u32::try_from(passed).unwrap_or(u32::MAX);
-                EpochMinute(minute.0.saturating_add(passed))
+            Self::Running { mut minute, since, saved_at } => {
+                let ran = now.monotonic.since(since);
+                // A calendar that shows an earlier time than it did tells nothing.
+                let saved_at = saved_at.zip(now.clock).filter(|(saved, clock)| clock >= saved);
+                if let Some((saved, clock)) = saved_at {
+                    let down = clock.since(saved).saturating_sub(ran);
+                    // No record outlives that: more brings only nearer to the end of the scale.
+                    let down = whole_minutes(down).min(RECORD_LIFE.0);
+                    minute = EpochMinute(minute.0.saturating_add(down));
+                    *self = Self::Running { minute, since, saved_at: None };
+                }
+                EpochMinute(minute.0.saturating_add(whole_minutes(ran)))
             }
+        }
+    }
+
+    /// The calendar that belongs to [`minute`](Self::minute), in a snapshot; 0 without one.
+    fn calendar(&self, now: Now) -> UnixTime {
+        match *self {
+            Self::Running { saved_at: Some(saved), since, .. } => {
+                saved.after(now.monotonic.since(since))
+            }
+            _ => now.clock.unwrap_or_default(),
         }
     }
 }

@@ -47,7 +47,8 @@ impl From<IpAddr> for Source {
 pub struct RateLimit {
     /// Requests at once after a quiet time; at least 1 counts.
     pub burst: u32,
-    /// Time in which a source earns one more request; zero switches the limit off.
+    /// Time in which a source earns one more request, counted in whole milliseconds, rounded up;
+    /// zero switches the limit off.
     pub interval: Duration,
 }
 
@@ -77,6 +78,10 @@ impl<const SOURCES: usize> RateLimiter<SOURCES> {
     pub(super) fn new(limit: RateLimit, hash_key: [u8; 16]) -> Self {
         const { assert!(SOURCES >= WAYS && SOURCES.is_multiple_of(WAYS)) };
         let place = Place { source: Source::UNKNOWN, whole_at: Instant::ZERO };
+        // What the clock cannot show would never use up any credit.
+        let millis = limit.interval.as_nanos().div_ceil(1_000_000);
+        let interval = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
+        let limit = RateLimit { interval, ..limit };
         Self { limit, hasher: SipHasher13::new_with_key(&hash_key), places: [place; SOURCES] }
     }
 
@@ -169,6 +174,18 @@ mod tests {
     fn zero_interval_is_off() {
         let mut limiter = RateLimiter::<4>::new(RateLimit::OFF, [1; 16]);
         assert!((0..10_000).all(|_| limiter.allows(source(1), at(1))));
+    }
+
+    #[test]
+    fn an_interval_below_a_millisecond_limits_too() {
+        for (micros, millis) in [(1, 1), (999, 1), (1_000, 1), (1_001, 2)] {
+            let limit = RateLimit { burst: 1, interval: Duration::from_micros(micros) };
+            let mut limiter = RateLimiter::<4>::new(limit, [1; 16]);
+            let mut allows = |at| limiter.allows(source(1), Instant::from_millis(at));
+            assert!(allows(100));
+            assert!(!allows(100 + millis - 1), "{micros}");
+            assert!(allows(100 + millis), "{micros}");
+        }
     }
 
     #[test]

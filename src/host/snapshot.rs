@@ -12,7 +12,7 @@ use super::{Host, TableTime};
 use crate::cursor::{Reader, Writer};
 use crate::fingerprint::Fingerprint;
 use crate::storage::Corrupt;
-use crate::table::{RECORD_LIFE, Record, RestoreError};
+use crate::table::{Record, RestoreError};
 use crate::time::{EpochMinute, Now, UnixTime};
 use crate::wire::{Cmid, CountedId};
 
@@ -67,7 +67,8 @@ impl<const RECORDS: usize, const SOURCES: usize> Host<'_, RECORDS, SOURCES> {
     pub fn snapshot(&mut self, now: Now, buffer: &mut [u8]) -> Result<usize, SnapshotTooLong> {
         let minute = self.table_time.minute(now);
         let mut writer = Writer::new(buffer);
-        writer.u32(minute.0).u64(now.clock.map_or(0, UnixTime::as_secs)).u32(self.counters.granted);
+        let calendar = self.table_time.calendar(now);
+        writer.u32(minute.0).u64(calendar.as_secs()).u32(self.counters.granted);
         for counter in self.counters.refused.iter().chain(&self.counters.silent) {
             writer.u32(*counter);
         }
@@ -79,7 +80,8 @@ impl<const RECORDS: usize, const SOURCES: usize> Host<'_, RECORDS, SOURCES> {
     }
 
     /// Takes over a snapshot, before the first request. The time the host was down counts for the
-    /// records' age, as far as the calendar tells.
+    /// records' age as soon as the calendar tells it, be it later: a host without a clock answers
+    /// nobody, so none of them counts for too long.
     ///
     /// # Errors
     ///
@@ -99,8 +101,8 @@ impl<const RECORDS: usize, const SOURCES: usize> Host<'_, RECORDS, SOURCES> {
 
     fn try_restore(&mut self, now: Now, snapshot: &[u8]) -> Result<Restored, RestoreFailure> {
         let mut reader = Reader::new(snapshot);
-        let minute = reader.u32()?;
-        let taken_at = reader.u64()?;
+        let minute = EpochMinute(reader.u32()?);
+        let taken_at = UnixTime::from_secs(reader.u64()?);
         self.counters.granted = reader.u32()?;
         for counter in self.counters.refused.iter_mut().chain(&mut self.counters.silent) {
             *counter = reader.u32()?;
@@ -110,15 +112,10 @@ impl<const RECORDS: usize, const SOURCES: usize> Host<'_, RECORDS, SOURCES> {
             self.restore_pool(&mut reader, &mut restored)?;
         }
         reader.finish()?;
-        // Without a calendar on either side nothing is known of the time between.
-        let down = match now.clock {
-            Some(clock) if taken_at != 0 => clock.since(UnixTime::from_secs(taken_at)),
-            _ => core::time::Duration::ZERO,
-        };
-        // No record is left after its life: more brings only nearer to the end of the scale.
-        let down = u32::try_from(down.as_secs() / 60).unwrap_or(u32::MAX).min(RECORD_LIFE.0);
-        let minute = EpochMinute(minute.saturating_add(down));
-        self.table_time = TableTime::Running { minute, since: now.monotonic };
+        // Without a calendar when it was taken, nothing is known of the time between.
+        let saved_at = (taken_at != UnixTime::default()).then_some(taken_at);
+        self.table_time = TableTime::Running { minute, since: now.monotonic, saved_at };
+        self.table_time.minute(now);
         Ok(restored)
     }
 

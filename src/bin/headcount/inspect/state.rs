@@ -116,6 +116,7 @@ fn client_state(report: &mut Report, payload: &[u8]) -> Result<Option<(Frame, Fr
         cmid,
         previous_cmid,
         rearms_used,
+        counted,
         grace,
         out_of_tolerance,
         floor,
@@ -126,6 +127,8 @@ fn client_state(report: &mut Report, payload: &[u8]) -> Result<Option<(Frame, Fr
     let previous = previous_cmid.map_or_else(none, |cmid| Shown::plain(cmid.to_string()));
     report.field(None, "previous_cmid", previous);
     report.field(None, "rearms_used", Shown::plain(rearms_used));
+    let words = if counted { "a host has counted this machine" } else { "no host has, yet" };
+    report.field(None, "counted", Shown::new(counted, words));
     span(report, "grace", Some(grace));
     span(report, "out_of_tolerance", out_of_tolerance);
     let floor = match floor.as_secs() {
