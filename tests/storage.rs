@@ -295,6 +295,17 @@ fn unreadable_slot_is_an_error_only_without_a_whole_image() {
 }
 
 #[test]
+fn a_slot_that_fails_at_the_second_reading_gives_way_to_the_older_image() {
+    let mut device = Device::default();
+    for payload in [b"one", b"two", b"now"] {
+        save(&mut device, payload).unwrap();
+    }
+    assert_eq!(device.writes.last(), Some(&Slot::A), "the newest is the one that is read twice");
+    device.readings = [Some(1), None];
+    assert_eq!(loaded(&mut device).as_deref(), Some(b"two".as_slice()));
+}
+
+#[test]
 fn buffer_too_short_is_the_callers_fault_and_changes_nothing() {
     let mut device = Device::default();
     save(&mut device, b"old").unwrap();

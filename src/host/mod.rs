@@ -64,7 +64,9 @@ pub struct Settings {
     /// How long a client waits before the next try while not activated; sent as it is, clients
     /// bound it to 15 to 43,200 minutes.
     pub activation_interval: Minutes,
-    /// How long a client waits before renewing; sent as it is, clients bound it likewise.
+    /// How long a client waits before renewing; sent as it is, clients bound it likewise. Above 27
+    /// days, with the 10 % by which clients spread it, a machine's record may end before its
+    /// renewal, and the count falls.
     pub renewal_interval: Minutes,
     /// How long an activation lasts, below `0xFFFF_FFFF` minutes.
     pub validity: Minutes,

@@ -1,4 +1,5 @@
-//! All of a host's state as bytes, and back.
+//! All that requests change in a host, its records and counters, as bytes and back. Its certificate
+//! is the program's to keep: it changes only when somebody enrols.
 //!
 //! Only the records in use are written, so a snapshot is as long as the pools are full, at most
 //! [`Host::snapshot_capacity`]. The envelope that makes it safe on a disk or in flash is
@@ -59,7 +60,7 @@ impl<const RECORDS: usize, const SOURCES: usize> Host<'_, RECORDS, SOURCES> {
         pools.saturating_mul(pool).saturating_add(HEADER_LEN)
     }
 
-    /// Writes all state to the start of `buffer` and says how long it is.
+    /// Writes records and counters to the start of `buffer` and says how long that is.
     ///
     /// # Errors
     ///

@@ -92,7 +92,7 @@ impl Slot {
 pub enum Kind {
     /// A client's: its activation, grace and CMID.
     Client = 1,
-    /// A host's: its enrolment and what it counted.
+    /// A host's: what it counted. Its key and certificate are kept by the program.
     Host = 2,
 }
 

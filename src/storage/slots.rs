@@ -84,7 +84,8 @@ impl<S: Store> Slots<S> {
     /// Looks at both slots and reads the newest whole image of `kind` into `buffer`, which should
     /// hold the longest one ([`image_len`](super::image_len)).
     ///
-    /// Reads each slot once, and slot A twice unless B holds the newest image. A medium that fails
+    /// Reads each slot once, and slot A twice unless B holds the newest image; B twice only when A
+    /// fails at that. A medium that fails
     /// at one slot is an error only when the other slot holds no whole image: then the failure may
     /// hide one, and may pass.
     pub fn open(
@@ -96,8 +97,17 @@ impl<S: Store> Slots<S> {
             |slot| store.read(slot, buffer).map(|length| Content::of(buffer, length, kind));
         let (a, b) = (look(Slot::A), look(Slot::B));
         // The newest must be the one read last, which stays in the buffer.
-        let (slot, newest, other) =
-            if whole(&b) > whole(&a) { (Slot::B, b, a) } else { (Slot::A, look(Slot::A), b) };
+        let (slot, newest, other) = if whole(&b) > whole(&a) {
+            (Slot::B, b, a)
+        } else {
+            let again = look(Slot::A);
+            // A medium may fail at the second reading, and the older image still stand.
+            if whole(&again).is_none() && whole(&b).is_some() {
+                (Slot::B, look(Slot::B), again)
+            } else {
+                (Slot::A, again, b)
+            }
+        };
         let highest = sequence(&newest).max(sequence(&other));
         if let Ok(Content::Whole { sequence, payload_len }) = newest {
             let found = Found::Whole {

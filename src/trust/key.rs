@@ -3,13 +3,14 @@
 use core::fmt;
 
 use hmac::Mac;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::label;
 use crate::wire::{InvalidKeyText, KeyId, KeyKind, KeyText, UncheckedKey};
 
-/// A product key whose check bits fit.
-#[derive(Clone, PartialEq, Eq)]
+/// A product key whose check bits fit. Secrets are compared in constant time.
+#[derive(Clone)]
 pub struct ProductKey(UncheckedKey);
 
 impl ProductKey {
@@ -47,8 +48,19 @@ impl ProductKey {
 }
 
 fn check(key: &UncheckedKey) -> u32 {
-    UncheckedKey::check_from_digest(&label::PRODUCT_KEY.hash(&[&key.check_input()]))
+    let input = Zeroizing::new(key.check_input());
+    UncheckedKey::check_from_digest(&label::PRODUCT_KEY.hash(&[&*input]))
 }
+
+/// The check bits follow from the rest.
+impl PartialEq for ProductKey {
+    fn eq(&self, other: &Self) -> bool {
+        let same_name = self.kind() == other.kind() && self.key_id() == other.key_id();
+        same_name && bool::from(self.0.secret.ct_eq(&other.0.secret))
+    }
+}
+
+impl Eq for ProductKey {}
 
 impl fmt::Debug for ProductKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,7 +110,7 @@ impl MasterKey {
         let mut mac = label::KEY_SECRET.keyed(&self.0);
         mac.update(&[kind as u8]);
         mac.update(&key_id.0.to_be_bytes());
-        let digest: [u8; 32] = mac.finalize().into_bytes().into();
+        let digest = Zeroizing::new(<[u8; 32]>::from(mac.finalize().into_bytes()));
         let (secret, _) = digest.split_first_chunk::<9>().unwrap_or((&[0; 9], &[]));
         let mut key = UncheckedKey { kind, key_id, secret: *secret, check: 0 };
         key.check = check(&key);

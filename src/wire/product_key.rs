@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::id::KeyId;
 
@@ -60,23 +60,23 @@ impl UncheckedKey {
     /// Reads a text: case is ignored, `I` and `L` are read as 1 and `O` as 0, hyphens and spaces
     /// are skipped.
     pub fn from_text(text: &str) -> Result<Self, InvalidKeyText> {
-        let mut bits: u128 = 0;
+        let mut bits = Zeroizing::new(0_u128);
         let mut count: usize = 0;
         for character in text.chars().filter(|c| !matches!(c, '-' | ' ')) {
             count = count.saturating_add(1);
             if count <= SYMBOLS {
                 let value = symbol_value(character).ok_or(InvalidKeyText::Symbol(count))?;
-                bits = bits << 5 | u128::from(value);
+                *bits = *bits << 5 | u128::from(value);
             }
         }
         if count != SYMBOLS {
             return Err(InvalidKeyText::Length(count));
         }
-        let check = bits as u32 & ((1 << CHECK_BITS) - 1);
-        let secret = (bits >> CHECK_BITS).to_be_bytes();
+        let check = *bits as u32 & ((1 << CHECK_BITS) - 1);
+        let secret = Zeroizing::new((*bits >> CHECK_BITS).to_be_bytes());
         let (_, secret) = secret.split_last_chunk::<9>().unwrap_or((&[], &[0; 9]));
-        let key_id = KeyId((bits >> (CHECK_BITS + SECRET_BITS)) as u32);
-        let kind = match (bits >> (CHECK_BITS + SECRET_BITS + 32)) as u8 {
+        let key_id = KeyId((*bits >> (CHECK_BITS + SECRET_BITS)) as u32);
+        let kind = match (*bits >> (CHECK_BITS + SECRET_BITS + 32)) as u8 {
             1 => KeyKind::Host,
             2 => KeyKind::MultipleActivation,
             3 => KeyKind::ClientSetup,
@@ -88,7 +88,7 @@ impl UncheckedKey {
     /// Writes the text, in upper case with hyphens.
     #[must_use]
     pub fn to_text(&self) -> KeyText {
-        let bits = self.unchecked_bits() << CHECK_BITS | u128::from(self.check);
+        let bits = Zeroizing::new(self.unchecked_bits() << CHECK_BITS | u128::from(self.check));
         let mut text = KeyText([b'-'; KeyText::LEN]);
         let places = text.0.iter_mut().enumerate();
         let places =

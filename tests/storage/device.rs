@@ -11,6 +11,8 @@ pub(crate) struct Device {
     pub(crate) power: Option<usize>,
     /// Slots that fail to be read.
     pub(crate) unreadable: [bool; 2],
+    /// Times that each slot is still read well.
+    pub(crate) readings: [Option<usize>; 2],
     pub(crate) writes: Vec<Slot>,
 }
 
@@ -66,7 +68,16 @@ impl Store for Device {
     type Error = Failure;
 
     fn read(&mut self, slot: Slot, into: &mut [u8]) -> Result<usize, Failure> {
-        if self.unreadable[usize::from(slot == Slot::B)] {
+        let index = usize::from(slot == Slot::B);
+        let worn = match &mut self.readings[index] {
+            Some(0) => true,
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        };
+        if self.unreadable[index] || worn {
             return Err(Failure::Unreadable(slot));
         }
         let bytes = self.slot(slot).clone();
