@@ -43,8 +43,8 @@ use rand_core::CryptoRng;
 use crate::policy;
 use crate::storage::Corrupt;
 use crate::time::{Instant, Minutes, Now, UnixTime};
-use crate::trust::{self, TagSchedule};
-use crate::wire::{Cmid, Frame, HostId, LicenceStatus, Method, Nonce, Request, Verdict};
+use crate::trust::{self, KnownCertificates, TagSchedule, Verifier, VerifyingKey};
+use crate::wire::{Cmid, Frame, HostId, LicenceStatus, Method, Nonce, Request};
 use record::Record;
 use span::Span;
 
@@ -63,13 +63,15 @@ const fn checkpoint_interval(now: Now) -> Duration {
 /// How often a coming end is warned about.
 const WARNING_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// One product on one machine.
+/// One product on one machine. `V` is the implementation of Ed25519 that the product's roots bring.
 #[derive(Debug)]
-pub struct Client<'a> {
-    product: &'a Product<'a>,
+pub struct Client<'a, V = VerifyingKey> {
+    product: &'a Product<'a, V>,
     machine: Machine<'a>,
     hosts: NonZeroU8,
     record: Record,
+    /// In memory only: a stored one would be believed without the root key.
+    known: KnownCertificates,
     phase: Phase,
     /// The host that answered last, else the first.
     preferred: u8,
@@ -157,12 +159,12 @@ pub struct RearmLimitReached {
     pub limit: u8,
 }
 
-impl<'a> Client<'a> {
+impl<'a, V: Verifier> Client<'a, V> {
     /// A client at its very first start: takes a new CMID, begins the initial grace.
     ///
     /// `hosts` is the number of hosts in the driver's list.
     pub fn new(
-        product: &'a Product<'a>,
+        product: &'a Product<'a, V>,
         machine: Machine<'a>,
         hosts: NonZeroU8,
         now: Now,
@@ -182,19 +184,21 @@ impl<'a> Client<'a> {
     ///
     /// The image is not one that [`image`](Self::image) made.
     pub fn resume(
-        product: &'a Product<'a>,
+        product: &'a Product<'a, V>,
         machine: Machine<'a>,
         hosts: NonZeroU8,
         image: &[u8],
         now: Now,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, Corrupt> {
-        let (record, rejection) = Record::parse(image, product, now)?;
+        let mut known = KnownCertificates::new();
+        let (record, rejection) = Record::parse(image, product, &mut known, now)?;
         let mut client = Self::with_record(product, machine, hosts, record, now);
+        client.known = known;
         client.rejection = rejection;
         if let Some(activation) = &client.record.activation {
             // The host's intervals prevail over the product's (PROTOCOL 5), also over a restart.
-            let interval = activation.response.body.activation_interval;
+            let interval = activation.activation_interval;
             client.activation_interval = policy::bounded_interval(interval);
         }
         client.check_hardware(now);
@@ -204,7 +208,7 @@ impl<'a> Client<'a> {
     }
 
     fn with_record(
-        product: &'a Product<'a>,
+        product: &'a Product<'a, V>,
         machine: Machine<'a>,
         hosts: NonZeroU8,
         record: Record,
@@ -215,6 +219,7 @@ impl<'a> Client<'a> {
             product,
             machine,
             hosts,
+            known: KnownCertificates::new(),
             record,
             phase: Phase::Resting { until: now.monotonic, retry_at: now.monotonic },
             preferred: 0,
@@ -363,14 +368,12 @@ impl<'a> Client<'a> {
     #[must_use]
     pub fn activation(&self) -> Option<ActivationInfo> {
         let activation = self.record.activation.as_ref()?;
-        let body = &activation.response.body;
-        let Verdict::Granted { count, .. } = body.verdict else { return None };
         Some(ActivationInfo {
-            host_id: trust::host_id(&body.certificate.claims.public_key),
-            host_time: body.host_time,
-            count,
+            host_id: trust::host_id(&activation.certificate.claims.public_key),
+            host_time: activation.host_time,
+            count: activation.count,
             validity: activation.validity(self.product),
-            renewal_interval: policy::bounded_interval(body.renewal_interval),
+            renewal_interval: policy::bounded_interval(activation.renewal_interval),
         })
     }
 
@@ -480,7 +483,7 @@ impl<'a> Client<'a> {
         let Some(activation) = &self.record.activation else {
             return self.rest_for_retry(now, rng);
         };
-        let interval = activation.response.body.renewal_interval;
+        let interval = activation.renewal_interval;
         let wait =
             policy::renewal_wait(interval, activation.validity(self.product), rng.next_u32());
         let until = now.monotonic.after(wait.saturating_sub(elapsed));

@@ -1,6 +1,7 @@
 //! What makes a frame believable: labels, digests, tags, signatures (PROTOCOL 1, 4 to 7).
 //!
-//! The only module that names a crypto crate. What it has checked has a type that nothing else can
+//! The only module that names a crypto crate; another implementation of Ed25519 comes in through
+//! [`Signer`] and [`Verifier`]. What it has checked has a type that nothing else can
 //! make, [`Verified`]; signatures are checked strictly, tags are compared in constant time, and
 //! secrets are wiped when dropped and never printed.
 //!
@@ -8,24 +9,31 @@
 //! activation unforgeable is the chain root key → certificate → response.
 
 mod chain;
+mod conformance;
+mod encoding;
 mod enrolment;
 mod key;
+mod known;
 mod label;
 mod response;
 mod sign;
 mod tag;
+mod verify;
 
 pub use chain::{
     check_certificate, check_enrolment_signatures, check_possession, check_response_signatures,
 };
+pub use conformance::{Misjudged, VERIFIER_CASES, VerifierCase, check_verifier};
 pub use enrolment::{
     UntrustedEnrolment, UntrustedGrant, seal_enrolment_request, sign_enrolment_response,
     verify_enrolment_request, verify_enrolment_response,
 };
 pub use key::{MasterKey, ProductKey, TagKey};
+pub(crate) use known::KnownCertificates;
 pub use response::{Expected, Untrusted, sign_response, verify_response};
-pub use sign::{Root, Signer, SigningKey, WeakKey, sign_certificate};
+pub use sign::{Signer, SigningKey, sign_certificate};
 pub use tag::{BadTag, ParsedRequest, TagSchedule};
+pub use verify::{Root, Verifier, VerifyingKey, WeakKey};
 
 use core::ops::Deref;
 
