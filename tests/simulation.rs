@@ -204,6 +204,23 @@ fn machines_without_a_clock_live_on_running_time() {
 }
 
 #[test]
+fn machines_that_are_rearmed_by_hand_are_counted_once() {
+    let mut sim = site(14, &ONE, 25, 25);
+    for client in 0..25 {
+        for times in 0..3 {
+            let at = (20 + times) * DAY + client as Millis * HOUR / 2;
+            sim.at(at, Action::Rearm(client));
+        }
+    }
+    sim.run_until(24 * DAY);
+    while sim.time < 60 * DAY {
+        let tomorrow = sim.time + DAY;
+        expect_activated(&mut sim, 25, tomorrow);
+        assert_eq!(sim.count(0), Some(25));
+    }
+}
+
+#[test]
 fn clones_of_one_image_end_up_as_so_many_machines() {
     let mut sim = Sim::new(9, &ONE);
     let original = sim.add(Identity::default());
