@@ -240,9 +240,10 @@ impl ClientNode {
             self.round += 1;
         } else {
             let waited = time - self.rested_at;
-            let least = match self.is_activated(time) {
-                true => self.least_rest,
-                false => self.least_rest.min(self.activation_interval),
+            let least = if self.is_activated(time) {
+                self.least_rest
+            } else {
+                self.least_rest.min(self.activation_interval)
             };
             assert!(
                 self.free || waited * 10 >= least.as_duration().as_millis() as Millis * 9,
