@@ -291,6 +291,54 @@ fn junk_and_slow_peers_do_not_stop_a_host() {
     assert_eq!(status["frames"], granted + 6);
 }
 
+/// The parts of a text that is written in groups, each long enough to be nothing else by chance.
+fn groups(text: &str) -> impl Iterator<Item = String> {
+    text.split('-').filter(|group| group.len() >= 5).map(str::to_lowercase)
+}
+
+#[test]
+fn a_host_that_logs_every_frame_names_no_machine_and_no_secret() {
+    let site = enrolled_site("1");
+    let log = std::fs::File::create(site.join("log.txt")).unwrap();
+    let host = Host::run_with(&site, &["--verbose"], log.into());
+    let mut hidden = Vec::new();
+    for (name, transport) in [("a", "tcp"), ("b", "udp")] {
+        machine(&site, name);
+        let address = if transport == "tcp" { &host.tcp } else { &host.udp };
+        let activated = activate(&site, name, address, transport).expect(0).json();
+        hidden.extend(groups(activated["cmid"].as_str().unwrap()));
+    }
+    // What else a host has something to say of: a machine that rearmed, junk, a peer that is lost.
+    site.run(&["client", "rearm", "--config", "b"]).expect(0);
+    let rearmed = activate(&site, "b", &host.tcp, "tcp").expect(0).json();
+    hidden.extend(groups(rearmed["cmid"].as_str().unwrap()));
+    let mut junk = TcpStream::connect(&host.tcp).unwrap();
+    junk.write_all(&[0; 250]).unwrap();
+    expect_closed(&mut junk);
+    TcpStream::connect(&host.tcp).unwrap().write_all(&[0x48; 9]).unwrap();
+    host.stop();
+
+    let product =
+        std::fs::read_to_string(site.join("vendor/products/router.product.toml")).unwrap();
+    let setup_key = product.lines().find_map(|line| line.strip_prefix("setup_key = "));
+    hidden.extend(groups(setup_key.unwrap().trim_matches('"')));
+    let host_key = std::fs::read_to_string(site.join("host-key.txt")).unwrap();
+    hidden.extend(groups(host_key.trim()));
+    let seed = std::fs::read_to_string(site.join("host/state/host.key")).unwrap();
+    hidden.extend(
+        seed.trim().as_bytes().chunks(8).map(|part| String::from_utf8_lossy(part).into_owned()),
+    );
+    // Two groups of each machine id, five of each key, eight parts of the seed.
+    assert_eq!(hidden.len(), 3 * 2 + 2 * 5 + 8);
+
+    let log = std::fs::read_to_string(site.join("log.txt")).unwrap().to_lowercase();
+    assert!(log.matches("counted").count() >= 3, "{log}");
+    assert!(log.contains("no answer"), "{log}");
+    for part in hidden {
+        assert!(!log.contains(&part), "{part} is in the log: {log}");
+    }
+}
+
 #[test]
 fn the_demo_activates_all_and_says_so() {
     let folder = Folder::new();
