@@ -97,7 +97,7 @@ fn a_host_is_silent_to_every_bit_flip_of_a_request_and_counts_nobody() {
         let mut client = Client::new(&product, machine(number), ONE_HOST, now(0), &mut rng);
         drive(&mut client, now(0), &mut rng, &mut Vec::new()).unwrap()
     });
-    let mut ask = |host: &mut Host<'_, 50, 16>, frame: &Frame| {
+    let ask = |host: &mut Host<'_, 50, 16>, frame: &Frame| {
         host.handle(now(0), Source::UNKNOWN, frame, &vendor.host_key)
     };
     ask(&mut host, &known).unwrap();
