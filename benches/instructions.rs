@@ -32,7 +32,7 @@ const REPEATS: u64 = 20;
 /// One step's name and what does it.
 type Operation = (&'static str, fn(&Fixture));
 
-const OPERATIONS: [Operation; 13] = [
+const OPERATIONS: [Operation; 14] = [
     ("copy_250", |_| {
         let frame: Frame = [7; 250];
         measured(|| black_box(*black_box(&frame)));
@@ -103,6 +103,7 @@ const OPERATIONS: [Operation; 13] = [
     }),
     ("table_64", |_| renew::<64>()),
     ("table_8192", |_| renew::<8_192>()),
+    ("table_65536", |_| renew::<65_536>()),
 ];
 
 fn main() {
@@ -129,6 +130,12 @@ fn measured<T>(mut step: impl FnMut() -> T) {
 
 /// Renews machines of a full table in an order that no cache foresees.
 fn renew<const N: usize>() {
+    // A large table may be made on the stack first.
+    let builder = std::thread::Builder::new().stack_size(8 * size_of::<CmidTable<N>>() + (1 << 20));
+    builder.spawn(renew_in_thread::<N>).unwrap().join().unwrap();
+}
+
+fn renew_in_thread<const N: usize>() {
     let sighting = |n: u64| Sighting {
         required_count: NonZeroU32::new(u32::try_from(N).unwrap()).unwrap(),
         cmid: Cmid::from_random((n % N as u64).to_be_bytes().repeat(2).try_into().unwrap()),

@@ -5,8 +5,8 @@
 #[path = "common/program.rs"]
 mod program;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -77,21 +77,28 @@ struct Host {
 
 impl Host {
     fn run(site: &Folder) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_headcount"))
+        Self::run_with(site, &[], Stdio::null())
+    }
+
+    fn run_with(site: &Folder, options: &[&str], log: Stdio) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_headcount"))
             .args(["host", "run", "--config", "host"])
+            .args(options)
             .current_dir(site.path())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // From here on the program is ended whatever it says.
+        let mut host = Self { child, tcp: String::new(), udp: String::new() };
+        let mut lines = BufReader::new(host.child.stdout.take().unwrap()).lines();
         let mut address = |transport: &str| {
             let line = lines.next().expect("the host says where it listens").unwrap();
             let (_, address) = line.split_once("listens on ").unwrap();
             address.strip_suffix(&format!(" {transport}.")).unwrap().to_owned()
         };
-        let (tcp, udp) = (address("tcp"), address("udp"));
-        Self { child, tcp, udp }
+        (host.tcp, host.udp) = (address("tcp"), address("udp"));
+        host
     }
 
     /// Ends it as a service manager would.
@@ -196,9 +203,12 @@ fn a_copied_state_activates_no_other_machine() {
 fn every_failure_has_its_exit_code_and_names_its_cause() {
     let site = enrolled_site("1");
     machine(&site, "a");
-    // Nobody listens on a port that was just given back.
-    let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    activate(&site, "a", &free, "tcp").expect(5).says("nobody answered");
+    // A port of 127.0.0.1 that nobody gets while this end of a connection holds it, and that
+    // nobody listens on.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let held = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let deaf = held.local_addr().unwrap().to_string();
+    activate(&site, "a", &deaf, "tcp").expect(5).says("nobody answered");
     site.run(&["client", "activate", "--config", "a"]).expect(2).says("no host to ask");
     site.run(&["client", "activate", "--config", "nowhere"]).expect(1).says("nowhere");
     site.run(&["client", "activate", "--config", "a", "--transport", "pigeon"]).expect(2);
@@ -247,6 +257,15 @@ fn an_answer_signed_by_a_stranger_is_not_trusted() {
     host.stop();
 }
 
+/// Waits for the other end to close, without a byte.
+fn expect_closed(stream: &mut TcpStream) {
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    match stream.read(&mut [0; 1]) {
+        Ok(length) => assert_eq!(length, 0, "junk is answered by closing"),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    }
+}
+
 #[test]
 fn junk_and_slow_peers_do_not_stop_a_host() {
     let site = enrolled_site("1");
@@ -256,9 +275,7 @@ fn junk_and_slow_peers_do_not_stop_a_host() {
     slow.write_all(&[0x48]).unwrap();
     let mut junk = TcpStream::connect(&host.tcp).unwrap();
     junk.write_all(&[0; 250]).unwrap();
-    junk.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let closed = std::io::Read::read(&mut junk, &mut [0; 1]).map_or(true, |length| length == 0);
-    assert!(closed, "junk is answered by closing");
+    expect_closed(&mut junk);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     for junk in [&[][..], &[0; 249], &[0; 250], &[0; 251], &[0; 1_400]] {
         socket.send_to(junk, &host.udp).unwrap();
@@ -267,9 +284,59 @@ fn junk_and_slow_peers_do_not_stop_a_host() {
     activate(&site, "a", &host.udp, "udp").expect(0);
     host.stop();
     let status = site.run(&["host", "status", "--config", "host", "--json"]).expect(0).json();
-    assert_eq!(status["granted"], 2);
+    // A client that waits too long for its datagram's answer sends it again.
+    let granted = status["granted"].as_u64().unwrap();
+    assert!(granted >= 2, "{granted}");
     assert_eq!(status["silent"]["malformed"], 6);
-    assert_eq!(status["frames"], 8);
+    assert_eq!(status["frames"], granted + 6);
+}
+
+/// The parts of a text that is written in groups, each long enough to be nothing else by chance.
+fn groups(text: &str) -> impl Iterator<Item = String> {
+    text.split('-').filter(|group| group.len() >= 5).map(str::to_lowercase)
+}
+
+#[test]
+fn a_host_that_logs_every_frame_names_no_machine_and_no_secret() {
+    let site = enrolled_site("1");
+    let log = std::fs::File::create(site.join("log.txt")).unwrap();
+    let host = Host::run_with(&site, &["--verbose"], log.into());
+    let mut hidden = Vec::new();
+    for (name, transport) in [("a", "tcp"), ("b", "udp")] {
+        machine(&site, name);
+        let address = if transport == "tcp" { &host.tcp } else { &host.udp };
+        let activated = activate(&site, name, address, transport).expect(0).json();
+        hidden.extend(groups(activated["cmid"].as_str().unwrap()));
+    }
+    // What else a host has something to say of: a machine that rearmed, junk, a peer that is lost.
+    site.run(&["client", "rearm", "--config", "b"]).expect(0);
+    let rearmed = activate(&site, "b", &host.tcp, "tcp").expect(0).json();
+    hidden.extend(groups(rearmed["cmid"].as_str().unwrap()));
+    let mut junk = TcpStream::connect(&host.tcp).unwrap();
+    junk.write_all(&[0; 250]).unwrap();
+    expect_closed(&mut junk);
+    TcpStream::connect(&host.tcp).unwrap().write_all(&[0x48; 9]).unwrap();
+    host.stop();
+
+    let product =
+        std::fs::read_to_string(site.join("vendor/products/router.product.toml")).unwrap();
+    let setup_key = product.lines().find_map(|line| line.strip_prefix("setup_key = "));
+    hidden.extend(groups(setup_key.unwrap().trim_matches('"')));
+    let host_key = std::fs::read_to_string(site.join("host-key.txt")).unwrap();
+    hidden.extend(groups(host_key.trim()));
+    let seed = std::fs::read_to_string(site.join("host/state/host.key")).unwrap();
+    hidden.extend(
+        seed.trim().as_bytes().chunks(8).map(|part| String::from_utf8_lossy(part).into_owned()),
+    );
+    // Two groups of each machine id, five of each key, eight parts of the seed.
+    assert_eq!(hidden.len(), 3 * 2 + 2 * 5 + 8);
+
+    let log = std::fs::read_to_string(site.join("log.txt")).unwrap().to_lowercase();
+    assert!(log.matches("counted").count() >= 3, "{log}");
+    assert!(log.contains("no answer"), "{log}");
+    for part in hidden {
+        assert!(!log.contains(&part), "{part} is in the log: {log}");
+    }
 }
 
 #[test]
@@ -290,7 +357,9 @@ fn the_demo_activates_all_and_says_so() {
         assert_eq!(report["clients"], 6);
         assert_eq!(report["activated"], 6);
         assert_eq!(report["count"], 6);
-        assert_eq!(report["exchanges"], 10, "four machines came before the fifth");
+        // Four machines came before the fifth, and ask again. A slow answer may cost more.
+        let exchanges = report["exchanges"].as_u64().unwrap();
+        assert!(exchanges >= 10, "{exchanges}");
         assert!(report["elapsed_ms"].is_u64());
     }
     folder.run(&["demo", "--clients", "2", "--threshold", "3"]).expect(3).says("needs 3");

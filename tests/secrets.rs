@@ -33,24 +33,27 @@ impl Hidden {
         Self { what, bytes: bytes.to_vec() }
     }
 
-    /// Three bytes in a row are too many, whatever stands between them.
     fn check(&self, text: &str) {
+        assert!(!self.is_shown_by(text), "{} is shown by {text}", self.what);
+    }
+
+    /// Three bytes in a row are too many, whatever stands between them.
+    fn is_shown_by(&self, text: &str) -> bool {
         let bare: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         let lower = bare.to_lowercase();
         let hex: String = lower.replace("0x", "").chars().filter(char::is_ascii_hexdigit).collect();
-        for window in self.bytes.windows(3) {
+        let as_bytes = self.bytes.windows(3).any(|window| {
             let joined = |separator: &str, form: fn(&u8) -> String| {
                 window.iter().map(form).collect::<Vec<_>>().join(separator)
             };
-            let shown = hex.contains(&joined("", |byte| format!("{byte:02x}")))
-                || bare.contains(&joined(",", u8::to_string));
-            assert!(!shown, "{} is shown by {text}", self.what);
-        }
-        for chunk in self.bytes.as_chunks::<8>().0 {
-            for number in [u64::from_le_bytes(*chunk), u64::from_be_bytes(*chunk)] {
-                assert!(!bare.contains(&number.to_string()), "{} is shown by {text}", self.what);
-            }
-        }
+            hex.contains(&joined("", |byte| format!("{byte:02x}")))
+                || bare.contains(&joined(",", u8::to_string))
+        });
+        let as_numbers = self.bytes.as_chunks::<8>().0.iter().any(|chunk| {
+            let numbers = [u64::from_le_bytes(*chunk), u64::from_be_bytes(*chunk)];
+            numbers.iter().any(|number| bare.contains(&number.to_string()))
+        });
+        as_bytes || as_numbers
     }
 }
 
@@ -79,17 +82,14 @@ fn random_machine(rng: &mut StdRng) -> Machine<'static> {
 #[test]
 fn the_check_itself_finds_what_is_shown() {
     let secret = Hidden::new("it", &[0xde, 0xad, 0xbe, 0xef]);
-    let shows = |text: &str| std::panic::catch_unwind(|| secret.check(text)).is_err();
-    std::panic::set_hook(Box::new(|_| {}));
     let results = [
-        shows("deadbeef"),
-        shows("DE-AD-BE"),
-        shows("[0xad, 0xbe, 0xef]"),
-        shows("[1, 173, 190,\n 239]"),
-        shows("..beef"),
-        shows("[173, 190]"),
+        secret.is_shown_by("deadbeef"),
+        secret.is_shown_by("DE-AD-BE"),
+        secret.is_shown_by("[0xad, 0xbe, 0xef]"),
+        secret.is_shown_by("[1, 173, 190,\n 239]"),
+        secret.is_shown_by("..beef"),
+        secret.is_shown_by("[173, 190]"),
     ];
-    let _ = std::panic::take_hook();
     assert_eq!(results, [true, true, true, true, false, false]);
 }
 

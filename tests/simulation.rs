@@ -204,6 +204,39 @@ fn machines_without_a_clock_live_on_running_time() {
 }
 
 #[test]
+fn a_clock_that_is_set_late_tells_how_long_the_host_was_down() {
+    let mut sim = site(15, &ONE, 25, 25);
+    sim.at(10 * DAY, Action::HostDown(0));
+    sim.at(60 * DAY, Action::HostClock(0, Clock::None));
+    sim.at(60 * DAY, Action::HostUp(0, Restart::Snapshot(0)));
+    let set = 60 * DAY + 5 * HOUR;
+    sim.at(set, Action::HostClock(0, Clock::RIGHT));
+    sim.run_until(set - 1);
+    assert_eq!(sim.count(0), Some(25), "a host without a clock cannot know, and answers nobody");
+    sim.run_until(set);
+    assert_eq!((sim.count(0), sim.activated()), (Some(0), 25));
+    sim.run_until(61 * DAY);
+    assert_eq!(sim.count(0), Some(25));
+}
+
+#[test]
+fn machines_that_are_rearmed_by_hand_are_counted_once() {
+    let mut sim = site(14, &ONE, 25, 25);
+    for client in 0..25 {
+        for times in 0..3 {
+            let at = (20 + times) * DAY + client as Millis * HOUR / 2;
+            sim.at(at, Action::Rearm(client));
+        }
+    }
+    sim.run_until(24 * DAY);
+    while sim.time < 60 * DAY {
+        let tomorrow = sim.time + DAY;
+        expect_activated(&mut sim, 25, tomorrow);
+        assert_eq!(sim.count(0), Some(25));
+    }
+}
+
+#[test]
 fn clones_of_one_image_end_up_as_so_many_machines() {
     let mut sim = Sim::new(9, &ONE);
     let original = sim.add(Identity::default());

@@ -1,11 +1,18 @@
 //! Ten thousand machines and one host, for two years of virtual time, in seconds.
 //!
 //! What is real: the host, for every one of the million requests, with its tags, its table, its
-//! snapshots; and every hundredth machine, a real client that verifies real signatures. What is
+//! snapshots; and every sixteenth machine, a real client that verifies real signatures. What is
 //! not: the other machines follow the client's rules (`policy`) without being one. Each sends the
 //! same two frames all its life, one before it is activated and one after (a host does not look
 //! whether a nonce is new), and believes the host's decision before it is signed: a signature and
-//! its verification for each of a million exchanges would take minutes and show nothing new.
+//! its verification for each of a million exchanges take minutes.
+//!
+//! They can be had: `HEADCOUNT_SIM_SAMPLE=1` makes every machine a real client, 100 every hundredth.
+//! `HEADCOUNT_SIM_SEED` replays a run that failed; it prints its seed.
+//!
+//! Two laws are checked for each machine, at each request: nobody is activated but by an answer to
+//! its own request whose count meets the threshold, and nobody asks before the interval is over,
+//! less its spread, that the last answer or the lack of one demands.
 
 mod common;
 
@@ -21,13 +28,15 @@ use headcount::host::{Host, Pool, Settings, Source};
 use headcount::policy;
 use headcount::time::{Instant, Minutes, Now, UnixTime};
 use headcount::trust::{TagSchedule, sign_response};
-use headcount::wire::{Cmid, Frame, LicenceStatus, Method, Name, Nonce, Request, Verdict};
+use headcount::wire::{
+    Cmid, Frame, LicenceStatus, Method, Name, Nonce, Request, ResponseBody, Validity, Verdict,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 const MACHINES: usize = 10_000;
-/// Of these, one in so many is a real client.
-const SAMPLE: usize = 100;
+/// Of these, one in so many is a real client, unless the environment says otherwise.
+const SAMPLE: usize = 16;
 const THRESHOLD: u32 = 5_000;
 const RECORDS: usize = 10_240;
 
@@ -44,8 +53,37 @@ enum Member<'a> {
     Model { frames: Box<[Frame; 2]>, activated_until: u64 },
 }
 
+/// When a machine asked last, and the interval that it has to keep since, without the spread.
+#[derive(Clone, Copy, Default)]
+struct Rest {
+    since: u64,
+    least: Minutes,
+}
+
+impl Rest {
+    /// A request goes out, and nothing is heard of it yet.
+    fn end(&mut self, time: u64) {
+        let (waited, least) = (time - self.since, u64::from(self.least.0) * MINUTE);
+        assert!(
+            waited * 10 >= least * 9,
+            "asked after {waited} ms, {:?} are the interval",
+            self.least
+        );
+        *self = Self { since: time, least: policy::ACTIVATION_INTERVAL };
+    }
+
+    /// The answer to it activates.
+    fn renewed(&mut self, answer: &ResponseBody) {
+        let Verdict::Granted { validity: Validity::For(validity), .. } = answer.verdict else {
+            panic!("{:?}", answer.verdict);
+        };
+        self.least = policy::bounded_interval(answer.renewal_interval).min(Minutes(validity.0 / 2));
+    }
+}
+
 struct Site<'a> {
     members: Vec<Member<'a>>,
+    rests: Vec<Rest>,
     queue: BinaryHeap<Reverse<(u64, usize)>>,
     rng: StdRng,
     exchanges: u32,
@@ -61,11 +99,11 @@ fn now(time: u64) -> Now {
 }
 
 impl<'a> Site<'a> {
-    fn new(product: &'a client::Product<'a>) -> Self {
-        let mut rng = StdRng::seed_from_u64(1);
+    fn new(product: &'a client::Product<'a>, seed: u64, sample: usize) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
         let tags = TagSchedule::new(&product.tag_key);
         let members = (0..MACHINES).map(|index| {
-            if index % SAMPLE == 0 {
+            if index % sample == 0 {
                 let machine = machine(index as u16);
                 let client = Client::new(product, machine, ONE_HOST, now(0), &mut rng);
                 Member::Real { client: Box::new(client), rng: Box::new(StdRng::from_rng(&mut rng)) }
@@ -78,7 +116,9 @@ impl<'a> Site<'a> {
         });
         let members = members.collect();
         let queue = (0..MACHINES).map(|index| Reverse((0, index))).collect();
-        Self { members, queue, rng, exchanges: 0, load: vec![0; (END / MINUTE) as usize + 1] }
+        let rests = vec![Rest::default(); MACHINES];
+        let load = vec![0; (END / MINUTE) as usize + 1];
+        Self { members, rests, queue, rng, exchanges: 0, load }
     }
 
     /// Runs to a time with this host, or without one.
@@ -101,6 +141,8 @@ impl<'a> Site<'a> {
             return retry;
         };
         assert!(*activated_until == 0 || time < *activated_until, "an activation ended");
+        let rest = &mut self.rests[index];
+        rest.end(time);
         let Some(host) = host else { return retry };
         self.exchanges += 1;
         self.load[(time / MINUTE) as usize] += 1;
@@ -111,6 +153,7 @@ impl<'a> Site<'a> {
         if count < THRESHOLD {
             return retry;
         }
+        rest.renewed(&body);
         let validity = policy::VALIDITY.as_duration();
         *activated_until = time + validity.as_millis() as u64;
         let wait = policy::renewal_wait(body.renewal_interval, Some(validity), random);
@@ -127,7 +170,10 @@ impl<'a> Site<'a> {
         let Member::Real { client, rng } = &mut self.members[index] else { return END };
         let now = now(time);
         let was_activated = client.activation().is_some();
+        assert_eq!(client.is_activated(now), was_activated);
         while let Some(frame) = drive(client, now, rng, &mut Vec::new()) {
+            let rest = &mut self.rests[index];
+            rest.end(time);
             let Some(host) = host.as_deref_mut() else {
                 client.give_up(now, rng, client::Failure::NoAnswer);
                 continue;
@@ -136,10 +182,17 @@ impl<'a> Site<'a> {
             self.load[(time / MINUTE) as usize] += 1;
             let body = host.decide(now, source(index), &frame).unwrap();
             let Ok(answer) = sign_response(&body, &vendor.host_key);
+            let Verdict::Granted { count: granted, .. } = body.verdict else { panic!("refused") };
             match client.handle_response(now, rng, &answer).unwrap() {
                 Outcome::Refused(refusal) => panic!("{refusal:?}"),
-                Outcome::Activated { count } => assert!(count >= THRESHOLD),
-                Outcome::BelowThreshold { count, .. } => assert!(count < THRESHOLD),
+                Outcome::Activated { count } => {
+                    assert!(count >= THRESHOLD && count == granted);
+                    rest.renewed(&body);
+                }
+                Outcome::BelowThreshold { count, .. } => {
+                    assert!(count < THRESHOLD && count == granted);
+                    assert!(!client.is_activated(now), "activated below the threshold");
+                }
             }
         }
         assert!(!was_activated || client.is_activated(now), "an activation ended");
@@ -182,11 +235,11 @@ fn source(index: usize) -> Source {
     Source::from(IpAddr::from([10, 0, a, b]))
 }
 
-fn run() {
+fn run(seed: u64, sample: usize) {
     let vendor = Vendor::new();
     let keys = vendor.setup_keys();
     let product = vendor.product(THRESHOLD);
-    let mut site = Site::new(&product);
+    let mut site = Site::new(&product, seed, sample);
     let mut snapshot = vec![0; SiteHost::snapshot_capacity(1)];
     let mut length = None;
     let mut start = 0;
@@ -230,11 +283,19 @@ fn run() {
     assert!(after <= 200, "after the outage the site asks together: {after} in a minute");
 }
 
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().expect("a number"))
+}
+
 #[test]
 fn ten_thousand_machines_for_two_years() {
+    let seed = variable("HEADCOUNT_SIM_SEED").unwrap_or(1);
+    let sample = variable("HEADCOUNT_SIM_SAMPLE").map_or(SAMPLE, |sample| sample as usize);
     // The table is half a megabyte, and unoptimised code moves it over the stack.
-    let runner = thread::Builder::new().stack_size(32 << 20).spawn(run).unwrap();
+    let builder = thread::Builder::new().stack_size(32 << 20);
+    let runner = builder.spawn(move || run(seed, sample)).unwrap();
     if let Err(panic) = runner.join() {
+        eprintln!("reproduce with HEADCOUNT_SIM_SEED={seed} HEADCOUNT_SIM_SAMPLE={sample}");
         std::panic::resume_unwind(panic);
     }
 }

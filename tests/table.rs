@@ -1,4 +1,4 @@
-//! The table of machines against the shared traces and against a naive model (PROTOCOL 10).
+//! The table of machines against a naive model (PROTOCOL 10); `vectors.rs` runs the shared traces.
 
 use std::num::NonZeroU32;
 use std::sync::Mutex;
@@ -10,7 +10,6 @@ use headcount::table::{
 use headcount::time::EpochMinute;
 use headcount::wire::Cmid;
 use proptest::prelude::*;
-use serde_json::Value;
 
 const KEY: [u8; 16] = *b"secret hash key!";
 
@@ -193,53 +192,6 @@ proptest! {
         follow::<10>(&steps);
         follow::<50>(&steps);
     }
-}
-
-fn bytes(hex: &Value) -> [u8; 16] {
-    u128::from_str_radix(hex.as_str().unwrap(), 16).unwrap().to_be_bytes()
-}
-
-fn number<T: TryFrom<u64, Error: std::fmt::Debug>>(value: &Value) -> T {
-    value.as_u64().unwrap().try_into().unwrap()
-}
-
-fn follow_trace<const N: usize>(trace: &Value) {
-    let weights = trace["weights"].as_array().unwrap().iter().map(number).collect::<Vec<u8>>();
-    let matching =
-        Matching { weights: weights.try_into().unwrap(), tolerance: number(&trace["tolerance"]) };
-    let mut table = CmidTable::<N>::new(KEY);
-    for (position, step) in trace["steps"].as_array().unwrap().iter().enumerate() {
-        let sighting = Sighting {
-            required_count: NonZeroU32::new(number(&step["required"])).unwrap(),
-            cmid: Cmid::new(bytes(&step["cmid"])).unwrap(),
-            previous_cmid: Cmid::new(bytes(&step["previous"])),
-            fingerprint: Fingerprint::from_bytes(bytes(&step["fingerprint"])),
-        };
-        let seen = table.observe(EpochMinute(number(&step["at"])), &sighting, &matching);
-        let expected = (number(&step["count"]), number(&step["limit"]), &step["duplicate"]);
-        assert_eq!(
-            (seen.count, seen.limit, &Value::Bool(seen.duplicate())),
-            expected,
-            "step {position} of the trace with capacity {N}"
-        );
-    }
-}
-
-#[test]
-fn shared_traces() {
-    let vectors: Value = serde_json::from_str(include_str!("vectors/protocol-v1.json")).unwrap();
-    let mut followed = 0;
-    for trace in vectors["table_traces"].as_array().unwrap() {
-        match trace["capacity"].as_u64().unwrap() {
-            1 => follow_trace::<1>(trace),
-            10 => follow_trace::<10>(trace),
-            50 => follow_trace::<50>(trace),
-            64 => follow_trace::<64>(trace),
-            other => panic!("a trace has capacity {other}: add it here"),
-        }
-        followed += 1;
-    }
-    assert_eq!(followed, 4);
 }
 
 #[test]

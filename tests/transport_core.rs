@@ -66,8 +66,9 @@ fn live<E: Exchange<std_embedded_nal::Stack>>(
     }
 }
 
-/// Runs a host on both transports in a thread while `with` runs.
-fn with_host(with: impl FnOnce(SocketAddr, SocketAddr)) {
+/// Runs a host on both transports in a thread while `with` runs, and says how many frames it got:
+/// all of them requests that it granted.
+fn with_host(with: impl FnOnce(SocketAddr, SocketAddr)) -> u32 {
     let mut platform = Os::new();
     let stop = platform.stop.clone();
     let mut stack = Loopback::default();
@@ -90,15 +91,20 @@ fn with_host(with: impl FnOnce(SocketAddr, SocketAddr)) {
     with(tcp_address, udp_address);
     stop.store(true, Ordering::Relaxed);
     let counters = thread.join().unwrap();
-    assert_eq!((counters.granted, counters.frames()), (49, 49));
+    assert_eq!(counters.granted, counters.frames());
+    counters.frames()
 }
 
 #[test]
 fn machines_are_activated_over_tcp() {
-    with_host(|tcp, _| activate_all(|frame| TcpExchange::new(tcp, frame, Timeouts::default())));
+    let frames =
+        with_host(|tcp, _| activate_all(|frame| TcpExchange::new(tcp, frame, Timeouts::default())));
+    assert_eq!(frames, 49, "the last of the first round is activated already");
 }
 
 #[test]
 fn machines_are_activated_over_udp() {
-    with_host(|_, udp| activate_all(|frame| UdpExchange::new(udp, frame)));
+    let frames = with_host(|_, udp| activate_all(|frame| UdpExchange::new(udp, frame)));
+    // A datagram whose answer is late is sent again.
+    assert!(frames >= 49, "{frames}");
 }

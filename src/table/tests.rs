@@ -160,3 +160,42 @@ fn debug_shows_neither_machines_nor_key() {
     table.restore(2, [record]).unwrap();
     assert_eq!(format!("{table:?}"), "CmidTable { count: Some(1), limit: 2, capacity: 4, .. }");
 }
+
+/// The most records of one bucket under a key.
+fn longest_chain<const N: usize>(table: &CmidTable<N>, key: &[u8; 16]) -> usize {
+    table.slots.check(|cmid| hash(key, cmid));
+    let mut chains = [0; N];
+    for record in table.records() {
+        chains[bucket(key, record.cmid.as_bytes(), N)] += 1;
+    }
+    chains.into_iter().max().unwrap_or_default()
+}
+
+/// The bucket as [`Slots`] has it: its own check says so.
+fn bucket(key: &[u8; 16], cmid: &[u8; 16], buckets: usize) -> usize {
+    ((u64::from(hash(key, cmid)) * buckets as u64) >> 32) as usize
+}
+
+/// What an attacker can do who learnt the key, and why the next one stops it.
+#[test]
+fn cmids_chosen_for_one_bucket_are_scattered_by_another_key() {
+    const N: usize = 256;
+    let known = [0x42; 16];
+    let candidates = (1_u64..).map(|number| [number; 2]);
+    let candidates = candidates.map(|halves| halves.map(u64::to_be_bytes).concat());
+    let cmids = candidates.map(|bytes| <[u8; 16]>::try_from(bytes).unwrap());
+    let chosen = cmids.filter(|cmid| bucket(&known, cmid, N) == 0);
+    let mut table = CmidTable::<N>::new(known);
+    for cmid in chosen.take(N) {
+        let sighting = Sighting { cmid: Cmid::new(cmid).unwrap(), ..sighting(1) };
+        let _ = table.observe(EpochMinute(0), &sighting, &Matching::DEFAULT);
+    }
+    assert_eq!(longest_chain(&table, &known), N);
+    for fresh in 0..20 {
+        let key = [fresh; 16];
+        table.rekey(key);
+        // As many balls as buckets: eleven in one are to be expected of one key in 300,000.
+        let longest = longest_chain(&table, &key);
+        assert!(longest <= 10, "{longest} records in one bucket");
+    }
+}

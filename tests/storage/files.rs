@@ -1,25 +1,27 @@
 //! The store in files: real ones, in a directory of their own for each test.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use headcount::storage::FileStore;
+use tempfile::TempDir;
 
 use super::*;
 
 /// A directory of its own for a test, removed at the end.
-struct Directory(PathBuf);
+struct Directory(TempDir);
 
 impl Directory {
-    fn new(test: &str) -> Self {
-        let name = format!("headcount-storage-{test}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
     }
 
     fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).unwrap();
+        let entries = fs::read_dir(self.path()).unwrap();
         let mut names: Vec<_> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
@@ -27,15 +29,9 @@ impl Directory {
     }
 }
 
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 fn load(directory: &Directory) -> Option<Vec<u8>> {
     let mut buffer = [0; BUFFER];
-    let store = FileStore::open(&directory.0, "client").unwrap();
+    let store = FileStore::open(directory.path(), "client").unwrap();
     match Slots::open(store, Kind::Client, &mut buffer).unwrap().1 {
         Found::Whole { payload, .. } => Some(payload.to_vec()),
         Found::Nothing | Found::Damaged { .. } => None,
@@ -44,14 +40,14 @@ fn load(directory: &Directory) -> Option<Vec<u8>> {
 
 fn save(directory: &Directory, payload: &[u8]) {
     let mut buffer = [0; BUFFER];
-    let store = FileStore::open(&directory.0, "client").unwrap();
+    let store = FileStore::open(directory.path(), "client").unwrap();
     let (mut slots, _) = Slots::open(store, Kind::Client, &mut buffer).unwrap();
     slots.save(payload, &mut buffer).unwrap();
 }
 
 #[test]
 fn saves_survive_and_leave_two_files() {
-    let directory = Directory::new("survive");
+    let directory = Directory::new();
     assert_eq!(load(&directory), None);
     for payload in [&b"one"[..], b"two", b"three"] {
         save(&directory, payload);
@@ -62,23 +58,23 @@ fn saves_survive_and_leave_two_files() {
 
 #[test]
 fn truncated_file_loads_the_older() {
-    let directory = Directory::new("truncated");
+    let directory = Directory::new();
     save(&directory, b"older");
     save(&directory, b"newer");
-    let newer = fs::read(directory.0.join("client.b")).unwrap();
+    let newer = fs::read(directory.path().join("client.b")).unwrap();
     for length in 0..newer.len() {
-        fs::write(directory.0.join("client.b"), &newer[..length]).unwrap();
+        fs::write(directory.path().join("client.b"), &newer[..length]).unwrap();
         assert_eq!(load(&directory).unwrap(), b"older", "{length}");
     }
-    fs::write(directory.0.join("client.a"), &newer[..1]).unwrap();
+    fs::write(directory.path().join("client.a"), &newer[..1]).unwrap();
     assert_eq!(load(&directory), None);
 }
 
 #[test]
 fn what_a_cut_left_beside_is_ignored_and_replaced() {
-    let directory = Directory::new("beside");
+    let directory = Directory::new();
     save(&directory, b"older");
-    let beside = directory.0.join("client.b.new");
+    let beside = directory.path().join("client.b.new");
     fs::write(&beside, [0x5a; 4096]).unwrap();
     assert_eq!(load(&directory).unwrap(), b"older");
     save(&directory, b"newer");
@@ -88,15 +84,15 @@ fn what_a_cut_left_beside_is_ignored_and_replaced() {
 
 #[test]
 fn file_longer_than_the_buffer_is_damaged_not_cut() {
-    let directory = Directory::new("longer");
+    let directory = Directory::new();
     save(&directory, b"older");
     save(&directory, b"newer");
-    let path = directory.0.join("client.b");
+    let path = directory.path().join("client.b");
     let mut longer = fs::read(&path).unwrap();
     longer.resize(BUFFER + 1, 0);
     fs::write(&path, longer).unwrap();
     let mut buffer = [0; BUFFER];
-    let store = FileStore::open(&directory.0, "client").unwrap();
+    let store = FileStore::open(directory.path(), "client").unwrap();
     let (_, found) = Slots::open(store, Kind::Client, &mut buffer).unwrap();
     let damage = Damage::TooLong { length: BUFFER + 1, buffer: BUFFER };
     let other = SlotState::Damaged(damage);
@@ -105,8 +101,8 @@ fn file_longer_than_the_buffer_is_damaged_not_cut() {
 
 #[test]
 fn errors_name_the_path() {
-    let directory = Directory::new("errors");
-    let missing = directory.0.join("missing");
+    let directory = Directory::new();
+    let missing = directory.path().join("missing");
     let error = FileStore::open(&missing, "client").unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
     assert!(error.to_string().contains("missing"), "{error}");
@@ -114,14 +110,14 @@ fn errors_name_the_path() {
     let error = FileStore::open(&missing, "client").unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotADirectory);
     for stem in ["", ".", "..", "a/b", "/", "client/"] {
-        let error = FileStore::open(&directory.0, stem).unwrap_err();
+        let error = FileStore::open(directory.path(), stem).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{stem}");
     }
 
     // A directory where the file should be: neither read nor replaced.
-    fs::create_dir(directory.0.join("client.a")).unwrap();
-    let mut store = FileStore::open(&directory.0, "client").unwrap();
-    assert_eq!(store.path(Slot::A), directory.0.join("client.a"));
+    fs::create_dir(directory.path().join("client.a")).unwrap();
+    let mut store = FileStore::open(directory.path(), "client").unwrap();
+    assert_eq!(store.path(Slot::A), directory.path().join("client.a"));
     let error = store.read(Slot::A, &mut [0; 9]).unwrap_err();
     assert!(error.to_string().contains("client.a"), "{error}");
     let error = store.write(Slot::A, b"image").unwrap_err();
@@ -134,17 +130,17 @@ fn errors_name_the_path() {
 fn files_are_their_owners_alone_whatever_lay_beside() {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    let directory = Directory::new("mode");
-    let elsewhere = directory.0.join("elsewhere");
+    let directory = Directory::new();
+    let elsewhere = directory.path().join("elsewhere");
     fs::write(&elsewhere, b"not ours").unwrap();
-    symlink(&elsewhere, directory.0.join("client.a.new")).unwrap();
-    let beside = directory.0.join("client.b.new");
+    symlink(&elsewhere, directory.path().join("client.a.new")).unwrap();
+    let beside = directory.path().join("client.b.new");
     fs::write(&beside, b"").unwrap();
     fs::set_permissions(&beside, fs::Permissions::from_mode(0o666)).unwrap();
     save(&directory, b"one");
     save(&directory, b"two");
     for name in ["client.a", "client.b"] {
-        let metadata = fs::symlink_metadata(directory.0.join(name)).unwrap();
+        let metadata = fs::symlink_metadata(directory.path().join(name)).unwrap();
         assert!(metadata.is_file());
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     }

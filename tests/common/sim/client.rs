@@ -5,13 +5,13 @@ use core::num::NonZeroU8;
 
 use headcount::client::{self, Client, Discard, Event as Report, Failure, Limits, Outcome, Step};
 use headcount::fingerprint::Matching;
-use headcount::policy::RETRANSMISSION_WAITS;
-use headcount::time::{Instant, Now};
-use headcount::wire::{Frame, LicenceStatus};
+use headcount::policy::{RETRANSMISSION_WAITS, SHORTEST_INTERVAL, bounded_interval};
+use headcount::time::{Instant, Minutes, Now};
+use headcount::wire::{Frame, LicenceStatus, Response, Validity, Verdict};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::{Clock, DAY, Event, Millis, SECOND, Sim};
+use super::{Clock, DAY, Event, Millis, Rearm, SECOND, Sim};
 use crate::common::{Vendor, machine};
 
 /// What a new machine is.
@@ -80,6 +80,10 @@ pub(crate) struct ClientNode {
     lease: Option<Lease>,
     /// May ask although the interval is not over: a start, a rearm, a person.
     free: bool,
+    /// The wait that the last round demands, and the one that suffices without an activation; both
+    /// without the spread.
+    least_rest: Minutes,
+    activation_interval: Minutes,
     /// When the last exchange ended, and whether that makes it the next host's turn.
     rested_at: Millis,
     next_in_round: bool,
@@ -90,6 +94,9 @@ pub(crate) struct ClientNode {
     chance_since: Option<Millis>,
     /// When a host last counted too few machines.
     starved_at: Option<Millis>,
+    /// Whether a host may hold a record that this machine could not know of, or that is not of this
+    /// hardware.
+    pub(super) obscure: bool,
 }
 
 impl ClientNode {
@@ -123,12 +130,15 @@ impl ClientNode {
             granted: None,
             lease: None,
             free: false,
+            least_rest: Minutes(0),
+            activation_interval: Minutes(0),
             rested_at: 0,
             next_in_round: false,
             round: 0,
             polls: (0, 0),
             chance_since: None,
             starved_at: None,
+            obscure: false,
         }
     }
 
@@ -157,6 +167,7 @@ impl ClientNode {
     }
 
     pub(super) fn power_off(&mut self) {
+        self.obscure |= self.exchange.is_some();
         self.client = None;
         self.exchange = None;
         self.ticket += 1;
@@ -179,6 +190,11 @@ impl ClientNode {
         };
         client.prefer_host(self.preferred);
         self.client = Some(client);
+        if self.lease.is_none() {
+            // What a host said is forgotten, except for what an activation keeps.
+            self.activation_interval = bounded_interval(self.product.limits.activation_interval);
+        }
+        self.least_rest = self.activation_interval;
         if let Some(lease) = &mut self.lease {
             (lease.ran, lease.counted_to) = (lease.saved, time);
         }
@@ -192,12 +208,14 @@ impl ClientNode {
         if client.rearm(now, &mut self.rng).is_err() {
             return false;
         }
+        self.obscure |= self.exchange.is_some();
         (self.exchange, self.lease, self.free) = (None, None, true);
         true
     }
 
     pub(super) fn change_hardware(&mut self, number: u16) {
         self.hardware = number;
+        self.obscure = true;
     }
 
     pub(super) fn remember_grant(&mut self, frame: &Frame, count: u32) {
@@ -215,15 +233,21 @@ impl ClientNode {
         assert!(self.polls.1 <= 40, "law (e): 40 polls in one second");
     }
 
-    /// Law (d), when a request goes out.
-    fn check_frequency(&mut self, time: Millis, shortest: Millis) {
+    /// Law (d), when a request goes out. An activation that ended early allows the activation
+    /// interval at once.
+    fn check_frequency(&mut self, time: Millis) {
         if self.next_in_round && self.rested_at == time {
             self.round += 1;
         } else {
             let waited = time - self.rested_at;
+            let least = if self.is_activated(time) {
+                self.least_rest
+            } else {
+                self.least_rest.min(self.activation_interval)
+            };
             assert!(
-                self.free || waited * 10 >= shortest * 9,
-                "law (d): asked {waited} ms after the last round"
+                self.free || waited * 10 >= least.as_duration().as_millis() as Millis * 9,
+                "law (d): asked {waited} ms after the last round, and {least:?} are the interval"
             );
             self.round = 1;
         }
@@ -278,6 +302,20 @@ impl ClientNode {
         false
     }
 
+    /// Notes for law (d) how long an accepted answer makes it wait.
+    fn rest_as_told(&mut self, outcome: Outcome, answer: &Frame) {
+        let body = Response::parse(answer).unwrap().body;
+        self.activation_interval = bounded_interval(body.activation_interval);
+        self.least_rest = match (outcome, body.verdict) {
+            (Outcome::Activated { .. }, Verdict::Granted { validity, .. }) => {
+                let Validity::For(validity) = validity else { panic!("a host grants for ever") };
+                let half = Minutes(validity.0 / 2).max(SHORTEST_INTERVAL);
+                bounded_interval(body.renewal_interval).min(half)
+            }
+            _ => self.activation_interval,
+        };
+    }
+
     fn accept(&mut self, time: Millis, outcome: Outcome) {
         let Some(client) = &self.client else { return };
         match outcome {
@@ -321,12 +359,11 @@ impl Sim {
                 }
                 Step::Report(report) => {
                     if node.report(time, report) {
-                        self.rearms.push(time);
+                        self.rearms.push(Rearm { at: time, client: index, by_hand: false });
                     }
                 }
                 Step::Send { host } => {
-                    let shortest = self.shortest_interval.as_duration().as_millis() as Millis;
-                    node.check_frequency(time, shortest);
+                    node.check_frequency(time);
                     node.granted = None;
                     node.exchanges += 1;
                     node.exchange = Some(Exchange { host, discard: None });
@@ -367,6 +404,7 @@ impl Sim {
             client.give_up(now, &mut node.rng, failure);
             assert_eq!(client.last_attempt(), Some(Err(failure)));
             node.exchange = None;
+            node.least_rest = node.activation_interval;
             (node.rested_at, node.next_in_round) = (self.time, true);
             self.run_client(index);
         }
@@ -385,6 +423,7 @@ impl Sim {
                 node.preferred = exchange.host;
                 (node.rested_at, node.next_in_round) = (time, false);
                 node.accept(time, outcome);
+                node.rest_as_told(outcome, frame);
                 if before == LicenceStatus::Licensed {
                     assert!(node.is_activated(time), "law (g): an answer ended an activation");
                 }
@@ -397,6 +436,7 @@ impl Sim {
                     "a discarded answer changes nothing"
                 );
                 assert_eq!(discard == Discard::NotAsked, node.exchange.is_none());
+                node.obscure |= discard != Discard::NotAsked;
                 if let Some(exchange) = &mut node.exchange {
                     exchange.discard = Some(discard);
                 }

@@ -1,15 +1,16 @@
 //! A host with its power and its clock, and the laws of the host: (b), (f).
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use headcount::fingerprint::Matching;
 use headcount::host::{Host, HostCounters, Pool, Settings, SetupKey};
 use headcount::table::RECORD_LIFE;
-use headcount::time::{Instant, Now};
+use headcount::time::{Instant, Now, UnixTime};
 use headcount::trust::sign_response;
 use headcount::wire::{Frame, Refusal, Verdict};
 
-use super::{Clock, Millis, SECOND, Sim};
+use super::{Clock, Millis, Rearm, SECOND, Sim};
 use crate::common::{IDS, SERVED, Vendor};
 
 /// Machines that each host's table has room for.
@@ -29,8 +30,17 @@ pub(crate) enum Restart {
 struct Saved {
     bytes: Vec<u8>,
     at: Millis,
-    clock: Clock,
+    /// What the calendar showed, if it is known.
+    calendar: Option<UnixTime>,
     frames: Tally,
+    asked: HashMap<usize, Millis>,
+}
+
+/// How long a host was down, which its calendar has not told it yet.
+struct Untold {
+    /// What the calendar showed when the last snapshot was taken.
+    calendar: UnixTime,
+    down: Millis,
 }
 
 /// Frames by what became of them.
@@ -52,8 +62,11 @@ pub(crate) struct HostNode {
     pub(crate) answers: u64,
     /// When each machine's last request was granted.
     asked: HashMap<usize, Millis>,
-    /// Time that the records' age knows nothing of: down, with a calendar that could not tell.
-    untold: Millis,
+    /// What the calendar is still to tell, and time that the records' age will never know of.
+    untold: Option<Untold>,
+    lost: Millis,
+    /// Whether it ever came up with a snapshot that was not its latest.
+    rewound: bool,
 }
 
 impl HostNode {
@@ -69,7 +82,9 @@ impl HostNode {
             frames: Tally::default(),
             answers: 0,
             asked: HashMap::new(),
-            untold: 0,
+            untold: None,
+            lost: 0,
+            rewound: false,
         };
         node.start(0, Restart::Empty);
         node
@@ -91,11 +106,31 @@ impl HostNode {
             let restored = host.restore(self.now(time), &saved.bytes).unwrap();
             assert_eq!((restored.pools, restored.left_out), (1, 0));
             self.frames = saved.frames;
-            if saved.clock != self.clock || self.clock == Clock::None {
-                self.untold += time - saved.at;
+            self.asked.clone_from(&saved.asked);
+            let down = time - saved.at + self.untold.take().map_or(0, |untold| untold.down);
+            match saved.calendar {
+                Some(calendar) => self.untold = Some(Untold { calendar, down }),
+                None => self.lost += down,
             }
+        } else {
+            self.asked.clear();
+            (self.untold, self.lost) = (None, 0);
         }
+        self.rewound |= matches!(restart, Restart::Snapshot(nights) if nights > 0);
         self.host = Some(host);
+        self.be_told(time);
+    }
+
+    /// A calendar that shows no earlier time than the snapshot's has told how long the host was
+    /// down, whether that is true or not.
+    fn be_told(&mut self, time: Millis) {
+        let Some(clock) = self.clock.read(time).filter(|_| self.host.is_some()) else { return };
+        let ran = Duration::from_millis(time - self.booted_at);
+        let told = self.untold.take_if(|untold| clock >= untold.calendar);
+        if let Some(Untold { calendar, down }) = told {
+            let told = clock.since(calendar).saturating_sub(ran).as_millis() as Millis;
+            self.lost += down.saturating_sub(told);
+        }
     }
 
     /// Power off, after a last snapshot.
@@ -105,15 +140,23 @@ impl HostNode {
     }
 
     pub(super) fn save(&mut self, time: Millis) {
+        self.be_told(time);
         let now = self.now(time);
         let Some(host) = &mut self.host else { return };
         let mut bytes = vec![0; SimHost::snapshot_capacity(1)];
         let length = host.snapshot(now, &mut bytes).unwrap();
         bytes.truncate(length);
-        self.saved.push(Saved { bytes, at: time, clock: self.clock, frames: self.frames });
+        let ran = Duration::from_millis(time - self.booted_at);
+        let calendar = match &self.untold {
+            Some(untold) => Some(untold.calendar.after(ran)),
+            None => self.clock.read(time),
+        };
+        let (frames, asked) = (self.frames, self.asked.clone());
+        self.saved.push(Saved { bytes, at: time, calendar, frames, asked });
     }
 
     pub(super) fn count(&mut self, time: Millis) -> Option<u32> {
+        self.be_told(time);
         let now = self.now(time);
         self.host.as_mut()?.pools(now).next()?.count
     }
@@ -176,16 +219,24 @@ impl Sim {
         assert_eq!(running.counters().frames(), of_granted + of_refused + of_silent, "law (f)");
     }
 
-    /// Law (b). A machine that took a new CMID may be counted under both until the old record ends:
-    /// only the host that hears of the previous CMID, from the same hardware, can drop it.
+    /// Law (b). A machine that took a new CMID may be counted under both until the old record ends,
+    /// where the host that has that record cannot drop it: it hears of the previous CMID from other
+    /// hardware; or from nobody, because another host activated the machine first. One that rearmed
+    /// by hand names the CMID that hosts have counted, as far as it knows.
     pub(super) fn check_count(&mut self, host: usize) {
+        let time = self.time;
         let Some(count) = self.count(host) else { return };
         let node = &self.hosts[host];
+        let untold = node.lost + node.untold.as_ref().map_or(0, |untold| untold.down);
         // Tables count whole minutes; so does each restore.
-        let life = RECORD_LIFE.as_duration().as_millis() as Millis + node.untold + 120 * SECOND;
-        let recently = |at: &&Millis| self.time - **at < life;
-        let machines = node.asked.values().filter(recently).count();
-        let rearms = self.rearms.iter().filter(recently).count();
+        let life = RECORD_LIFE.as_duration().as_millis() as Millis + untold + 120 * SECOND;
+        let machines = node.asked.values().filter(|at| time - **at < life).count();
+        let certain = self.hosts.len() == 1 && !self.net_was_bad && !node.rewound;
+        let twice = |rearm: &&Rearm| {
+            let told = rearm.by_hand && certain && !self.clients[rearm.client].obscure;
+            time - rearm.at < life && !told
+        };
+        let rearms = self.rearms.iter().filter(twice).count();
         assert!(
             count as usize <= machines + rearms,
             "law (b): host {host} counts {count}, {machines} machines asked, {rearms} rearmed"

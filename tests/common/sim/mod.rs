@@ -8,9 +8,10 @@
 //!
 //! - (a) nobody is activated but by a signed answer to its own request whose count met its
 //!   threshold;
-//! - (b) a host counts no more machines than asked it within the life of a record;
+//! - (b) a host counts no more machines than asked it within the life of a record, but for those
+//!   that took a new CMID and could not tell it;
 //! - (c) an activation does not end while a host can be reached that would renew it;
-//! - (d) nobody asks more often than the intervals allow;
+//! - (d) nobody asks more often than the intervals allow that it was last told;
 //! - (e) no wait that does not wait, and few polls in a second;
 //! - (f) a host's counters add up to the frames that it got;
 //! - (g) whatever hosts say, an activation lasts until its validity ends, and no longer.
@@ -23,8 +24,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use headcount::host::{Settings, Source};
-use headcount::policy;
-use headcount::time::{Minutes, UnixTime};
+use headcount::time::UnixTime;
 use headcount::wire::Frame;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -165,20 +165,22 @@ pub(crate) struct Sim {
     rng: StdRng,
     queue: BinaryHeap<Due>,
     planned: u64,
-    /// When any machine took a new CMID: its old record may outlive that for a while.
-    rearms: Vec<Millis>,
-    /// The shortest wait between rounds that hosts and products may ask for, without the spread.
-    shortest_interval: Minutes,
+    rearms: Vec<Rearm>,
+    /// Whether a datagram can ever have been lost, repeated or late.
+    net_was_bad: bool,
+}
+
+/// A machine took a new CMID.
+struct Rearm {
+    at: Millis,
+    client: usize,
+    /// And not because a host said so.
+    by_hand: bool,
 }
 
 impl Sim {
     pub(crate) fn new(seed: u64, settings: &[Settings]) -> Self {
         let vendor: &'static Vendor = Box::leak(Box::new(Vendor::new()));
-        let intervals = settings.iter().flat_map(|settings| {
-            let half = Minutes(settings.validity.0 / 2);
-            [settings.activation_interval, settings.renewal_interval, half]
-        });
-        let shortest = intervals.fold(policy::ACTIVATION_INTERVAL, Minutes::min);
         let hosts = settings.iter().map(|settings| HostNode::new(vendor, *settings)).collect();
         let mut sim = Self {
             time: 0,
@@ -189,7 +191,7 @@ impl Sim {
             queue: BinaryHeap::new(),
             planned: 0,
             rearms: Vec::new(),
-            shortest_interval: policy::bounded_interval(shortest),
+            net_was_bad: false,
         };
         sim.plan(DAY, Event::Midnight);
         sim
@@ -285,7 +287,10 @@ impl Sim {
     fn act(&mut self, action: Action) -> Option<usize> {
         let time = self.time;
         match action {
-            Action::Net(net) => self.net = net,
+            Action::Net(net) => {
+                self.net = net;
+                self.net_was_bad |= net.loss > 0.0 || net.duplication > 0.0;
+            }
             Action::HostDown(host) => self.hosts[host].stop(time),
             Action::HostUp(host, restart) => self.hosts[host].start(time, restart),
             Action::HostClock(host, clock) => self.hosts[host].clock = clock,
@@ -301,7 +306,7 @@ impl Sim {
             }
             Action::Rearm(client) => {
                 if self.clients[client].rearm(time) {
-                    self.rearms.push(time);
+                    self.rearms.push(Rearm { at: time, client, by_hand: true });
                 }
                 return Some(client);
             }
