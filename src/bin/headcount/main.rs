@@ -12,7 +12,7 @@ mod output;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use output::Output;
+use output::{Exit, Output, Problem};
 
 /// Volume activation for a vendor's own products.
 #[derive(Debug, Parser)]
@@ -51,7 +51,10 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let Arguments { json, verb } = Arguments::parse();
+    let Arguments { json, verb } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return not_parsed(&error),
+    };
     let output = Output::new(json);
     let result = match verb {
         Verb::Demo(arguments) => demo::run(&arguments, output),
@@ -63,4 +66,32 @@ fn main() -> ExitCode {
         Verb::Bench(arguments) => bench::run(&arguments, output),
     };
     output.finish(result)
+}
+
+/// Ends with what clap has to say: help, the version, or what is wrong with the arguments.
+fn not_parsed(error: &clap::Error) -> ExitCode {
+    // The arguments were not understood, so whether one of them is --json is seen by looking.
+    let before_values = std::env::args_os().skip(1).take_while(|argument| argument != "--");
+    let json = before_values.into_iter().any(|argument| argument == "--json");
+    if !error.use_stderr() {
+        Output::new(false).line(error.render().to_string().trim_end());
+        return Output::new(json).finish(Ok(Exit::Done));
+    }
+    if !json {
+        let _ = error.print();
+        return ExitCode::from(Exit::Usage as u8);
+    }
+    Output::new(json).finish(Err(usage_problem(error)))
+}
+
+/// A usage error as every other problem is told: the cause, then what to do.
+fn usage_problem(error: &clap::Error) -> Problem {
+    use clap::error::ErrorKind;
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Problem::new(Exit::Usage, "a verb is missing").advise("'--help' shows the verbs.");
+    }
+    let text = error.render().to_string();
+    let (cause, advice) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let cause = cause.trim_start_matches("error: ").trim();
+    Problem::new(Exit::Usage, cause).advise(advice.trim())
 }

@@ -197,7 +197,13 @@ async fn load_host(arguments: &Arguments, host: &str, output: Output) -> Result<
     document["verified"] = json!(trust.verified);
     document["not_trusted"] = json!(trust.failed);
     output.line(report::text(&tally, &trust));
-    let exit = if interrupted { Exit::Interrupted } else { verdict(&tally, &trust, &host)? };
+    if interrupted {
+        output.document(&document);
+        return Ok(Exit::Interrupted);
+    }
+    // The figures are wanted all the more when they are not those of a host that does its work.
+    let exit = verdict(&tally, &trust, &host)
+        .map_err(|problem| problem.with_details(document.clone()))?;
     output.document(&document);
     Ok(exit)
 }

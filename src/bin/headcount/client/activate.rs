@@ -58,9 +58,12 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
             _ = tokio::signal::ctrl_c() => None,
         }
     });
-    let Some(asked) = asked else { return Ok(Exit::Interrupted) };
-    asked?;
     let document = report::document(&installed, &client, clock.now());
+    let Some(asked) = asked else {
+        let interrupted = Problem::new(Exit::Interrupted, "interrupted before a host answered");
+        return Err(interrupted.with_details(document));
+    };
+    asked?;
     let exit =
         conclude(&client, &round).map_err(|problem| problem.with_details(document.clone()))?;
     output.document(&document);
