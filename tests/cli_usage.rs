@@ -33,3 +33,19 @@ fn usage_errors_are_told_in_json_too() {
     assert!(folder.run(&["host", "init", "--", "a", "--json"]).expect(2).stdout.is_empty());
     folder.run(&["--version", "--json"]).expect(0).says("headcount");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for arguments in [&["explain"][..], &["explain", "--json"], &["--help"], &["--version"]] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_headcount"))
+            .args(arguments)
+            .stdout(full())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("cannot write the output"), "{arguments:?}: {stderr}");
+    }
+}

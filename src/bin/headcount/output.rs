@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use headcount::daemon::files::FileError;
 use serde_json::{Value, json};
@@ -131,12 +132,32 @@ impl Output {
                 exit
             }
         };
-        ExitCode::from(exit as u8)
+        ExitCode::from(told(exit) as u8)
     }
 }
 
-/// Prints a line. A reader that has gone away, as `head` does, is no error.
+/// The exit code, given that the output may not have been told: what nobody reads is not done.
+fn told(exit: Exit) -> Exit {
+    match UNPRINTED.get() {
+        Some(reason) if exit == Exit::Done => {
+            let _ = writeln!(io::stderr(), "headcount: cannot write the output: {reason}");
+            Exit::Failed
+        }
+        _ => exit,
+    }
+}
+
+/// Why something could not be printed; the first reason stands.
+static UNPRINTED: OnceLock<String> = OnceLock::new();
+
+/// Prints a line. A reader that has gone away, as `head` does, is no error; a full disk is one, which
+/// the program ends with.
 fn print(text: impl Display) {
     let mut stdout = io::stdout().lock();
-    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            UNPRINTED.get_or_init(|| error.to_string());
+        }
+        _ => {}
+    }
 }
