@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     let response = EnrolmentResponse::parse(&answer.frame).map_err(unreadable)?;
     let host = Host { request: &request, body: &response.body, authority: &authority };
     let mut document = host.document();
-    document["response"] = json!(out);
+    document["response"] = json!(out.display().to_string());
     if let EnrolmentOutcome::Refused(refusal) = answer.outcome {
         document["status"] = json!(refusal.code());
         return Err(host.refused(refusal, now).with_details(document));

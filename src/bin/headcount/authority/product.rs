@@ -135,7 +135,7 @@ fn add(arguments: &Add, output: Output) -> Result<Exit, Problem> {
     let path = authority.write_new_product(&file)?;
 
     let mut document = document(&file);
-    document["file"] = json!(path);
+    document["file"] = json!(path.display().to_string());
     document["setup_key_id"] = json!(record.id);
     output.document(&document);
     output.line(format_args!("Product {} is defined in {}.", file.name, path.display()));

@@ -115,9 +115,11 @@ fn request(
     host.files.write_pending_enrolment(&frame)?;
     files::write(out, &frame, Secrecy::Public)?;
     let id = trust::host_id(&signer.public_key());
-    output
-        .document(&json!({ "request": out, "host_id": id.to_string(), "key_id": key.key_id().0 }));
-    output.line(format_args!("Wrote the request of host {id} to {}.", out.display()));
+    let out = out.display();
+    output.document(&json!({
+        "request": out.to_string(), "host_id": id.to_string(), "key_id": key.key_id().0,
+    }));
+    output.line(format_args!("Wrote the request of host {id} to {out}."));
     output
         .line("Send it to the vendor, and take the answer with: headcount host enrol --apply FILE");
     Ok(Exit::Done)
