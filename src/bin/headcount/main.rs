@@ -5,6 +5,7 @@ mod bench;
 mod client;
 mod demo;
 mod explain;
+mod folder;
 mod host;
 mod inspect;
 mod output;

@@ -1,14 +1,15 @@
 //! `headcount host init`.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use headcount::daemon::files::{self, Secrecy};
-use headcount::daemon::{HostConfig, HostFiles, Listen, ProductFile, system_rng};
+use headcount::daemon::{HostConfig, HostFiles, Listen, system_rng};
 use headcount::trust::{self, Signer};
 use serde_json::json;
 
+use crate::folder::NewProduct;
 use crate::output::{Exit, Output, Problem};
 
 /// Make a new host's folder: configuration, host key, product files.
@@ -54,20 +55,17 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         config.listen = listen.iter().map(both).collect();
     }
     // Read all before anything is written.
-    let products: Vec<_> = products
-        .iter()
-        .map(|path| Ok((file_name(path)?, ProductFile::read(path)?)))
-        .collect::<Result<_, Problem>>()?;
+    let products = NewProduct::read_all(products)?;
     files::create_private_dir(folder)?;
     let key = HostFiles::new(folder.join(&config.state)).init(&mut system_rng())?;
-    for (name, product) in products {
-        product.write(&folder.join(&name))?;
-        config.products.push(name.into());
+    for product in products {
+        product.write(folder)?;
+        config.products.push(product.file_name.into());
     }
     files::write_toml(&config_path, HEADER, &config, Secrecy::Public)?;
 
     let id = trust::host_id(&key.public_key());
-    output.document(&json!({ "config": config_path, "host_id": id.to_string() }));
+    output.document(&json!({ "config": config_path.display().to_string(), "host_id": id.to_string() }));
     output.line(format_args!("Made {} and a host key.", config_path.display()));
     output.line(format_args!("Host id {id}."));
     output.line(format_args!(
@@ -75,10 +73,4 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         folder.display()
     ));
     Ok(Exit::Done)
-}
-
-fn file_name(path: &Path) -> Result<String, Problem> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    name.map(str::to_owned)
-        .ok_or_else(|| Problem::new(Exit::Usage, format!("{} is no file", path.display())))
 }

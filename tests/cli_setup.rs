@@ -1,0 +1,110 @@
+//! Setting up: the folders that hosts and clients live in, and the way to a certificate.
+#![cfg(feature = "cli")]
+#![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "common/program.rs"]
+mod program;
+
+use std::fs;
+
+use program::Folder;
+
+const PRODUCT: &str = "vendor/products/router.product.toml";
+
+/// A vendor with one product.
+fn vendor() -> Folder {
+    let folder = Folder::new();
+    folder.run(&["authority", "init", "vendor"]).expect(0);
+    add_product(&folder, "router");
+    folder
+}
+
+fn add_product(folder: &Folder, name: &str) {
+    let arguments = ["authority", "product", "add", "--dir", "vendor", "--name", name];
+    let rest = ["--family", "7", "--rank", "1", "--generation", "3", "--threshold", "3"];
+    folder.run(&[&arguments[..], &rest].concat()).expect(0);
+}
+
+/// Issues a host key, and returns all that is printed.
+fn host_key(folder: &Folder) -> String {
+    let arguments = ["authority", "key", "new", "--dir", "vendor", "--kind", "host"];
+    folder.run(&[&arguments[..], &["--product", "router"]].concat()).expect(0).stdout
+}
+
+/// Runs the program with arguments that may be no text.
+#[cfg(target_os = "linux")]
+fn run_bytes(folder: &Folder, arguments: &[&[u8]]) -> std::process::Output {
+    use std::os::unix::ffi::OsStrExt;
+    std::process::Command::new(env!("CARGO_BIN_EXE_headcount"))
+        .args(arguments.iter().map(|argument| std::ffi::OsStr::from_bytes(argument)))
+        .current_dir(folder.path())
+        .output()
+        .unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn paths_need_not_be_text() {
+    let folder = vendor();
+    folder.file("key", host_key(&folder));
+    folder.run(&["host", "init", "host", "--product", PRODUCT]).expect(0);
+    let product = PRODUCT.as_bytes();
+    let new = [&b"--family=1"[..], b"--rank=1", b"--generation=1", b"--threshold=2"];
+    for arguments in [
+        &[&b"authority"[..], b"init", b"vendor\xff"][..],
+        &[&[&b"authority"[..], b"product", b"add", b"--name=x", b"--dir=vendor\xff"], &new[..]]
+            .concat(),
+        &[b"host", b"init", b"host\xff", b"--product", product],
+        &[b"client", b"init", b"client\xff", b"--product", product],
+        &[b"host", b"enrol", b"--config=host", b"--key-file=key", b"--out=request\xff"],
+        &[b"authority", b"enrol", b"request\xff", b"--out=answer\xff", b"--dir=vendor"],
+        &[b"host", b"enrol", b"--config=host", b"--apply=answer\xff"],
+        &[b"client", b"status", b"--config=client\xff"],
+    ] {
+        let output = run_bytes(&folder, &[arguments, &[b"--json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_product_file_whose_name_cannot_be_written_down_is_refused() {
+    let folder = vendor();
+    fs::copy(
+        folder.join(PRODUCT),
+        folder.path().join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"p\xff")),
+    )
+    .unwrap();
+    for side in [&b"host"[..], b"client"] {
+        let output = run_bytes(&folder, &[side, b"init", b"new", b"--product", b"p\xff"]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("not UTF-8"), "{output:?}");
+        assert!(!folder.join("new").exists());
+    }
+}
+
+#[test]
+fn no_product_file_takes_the_place_of_another_file() {
+    let folder = vendor();
+    for place in ["a", "b"] {
+        fs::create_dir(folder.join(place)).unwrap();
+        fs::copy(folder.join(PRODUCT), folder.join(place).join("product.toml")).unwrap();
+    }
+    let arguments = ["host", "init", "h", "--product", "a/product.toml", "--product"];
+    let twice = |second: &str| folder.run(&[&arguments[..], &[second]].concat());
+    twice("b/product.toml").expect(2).says("two product files are named product.toml");
+    assert!(!folder.join("h").exists(), "nothing is written before all is read");
+    for (side, name) in
+        [("client", "client.toml"), ("client", "state"), ("host", "host.toml"), ("host", "state")]
+    {
+        fs::copy(folder.join(PRODUCT), folder.join(name)).unwrap();
+        let run = folder.run(&[side, "init", "new", "--product", name]);
+        run.expect(2).says("the folder's own");
+        assert!(!folder.join("new").exists());
+    }
+    add_product(&folder, "switch");
+    twice("vendor/products/switch.product.toml").expect(0);
+    let config = fs::read_to_string(folder.join("h/host.toml")).unwrap();
+    assert!(config.contains("product.toml") && config.contains("switch.product.toml"), "{config}");
+}
