@@ -108,3 +108,44 @@ fn no_product_file_takes_the_place_of_another_file() {
     let config = fs::read_to_string(folder.join("h/host.toml")).unwrap();
     assert!(config.contains("product.toml") && config.contains("switch.product.toml"), "{config}");
 }
+
+#[test]
+fn a_host_is_set_up_before_it_has_a_product() {
+    let folder = vendor();
+    folder.run(&["host", "init", "host"]).expect(0).says("no product yet");
+    for verb in ["run", "status"] {
+        let run = folder.run(&["host", verb, "--config", "host"]);
+        run.expect(2).says("no product to serve yet").says("host.toml");
+    }
+    // It can be enrolled for what it will serve, by what 'key new' printed, as it is.
+    let printed = host_key(&folder);
+    assert!(printed.lines().count() > 1, "{printed}");
+    folder.file("host-key.txt", format!("# Example Ltd\n\n{printed}"));
+    let enrol = ["host", "enrol", "--config", "host", "--key-file", "host-key.txt", "--out", "q"];
+    folder.run(&enrol).expect(0);
+    folder.run(&["authority", "enrol", "q", "--out", "a", "--dir", "vendor"]).expect(0);
+    let apply = ["host", "enrol", "--config", "host", "--apply", "a"];
+    folder.run(&apply).expect(2).says("no product to serve yet");
+
+    fs::copy(folder.join(PRODUCT), folder.join("host/router.product.toml")).unwrap();
+    let config = fs::read_to_string(folder.join("host/host.toml")).unwrap();
+    let listed = config.replace("products = []", "products = [\"router.product.toml\"]");
+    assert_ne!(listed, config);
+    folder.file("host/host.toml", listed);
+    folder.run(&apply).expect(0);
+    let status = folder.run(&["host", "status", "--config", "host", "--json"]).expect(0).json();
+    assert_eq!(status["pools"].as_array().unwrap().len(), 1, "{status}");
+}
+
+#[test]
+fn setting_up_a_host_can_be_repeated_when_it_was_broken_off() {
+    let folder = vendor();
+    let init = || folder.run(&["host", "init", "host", "--product", PRODUCT, "--json"]);
+    let first = init().expect(0).json();
+    let key = fs::read(folder.join("host/state/host.key")).unwrap();
+    init().expect(2).says("holds a host");
+    // The configuration is written last.
+    fs::remove_file(folder.join("host/host.toml")).unwrap();
+    assert_eq!(init().expect(0).json()["host_id"], first["host_id"]);
+    assert_eq!(fs::read(folder.join("host/state/host.key")).unwrap(), key);
+}

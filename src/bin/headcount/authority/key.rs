@@ -124,8 +124,8 @@ fn new(arguments: &New, output: Output) -> Result<Exit, Problem> {
     print(&authority, &record, &key, output);
     match record.kind {
         RegisteredKind::Host => output.line(
-            "Hand it to the customer, who makes a request with it: headcount host enrol \
-             --key-file FILE --out request.bin",
+            "Hand it to the customer, in a file named host-key.txt say, who makes a request with it: \
+             headcount host enrol --key-file host-key.txt --out request.bin",
         ),
         RegisteredKind::Mak => output.line("Hand it to the customer."),
         RegisteredKind::Setup => output.line(

@@ -34,7 +34,8 @@ pub(crate) struct Arguments {
     /// The host key from the vendor. Other users of this machine may see it: prefer --key-file.
     #[arg(long, value_name = "KEY", conflicts_with = "apply")]
     key: Option<String>,
-    /// A file with the host key, or - for standard input.
+    /// A file with the host key in its first line, or - for standard input. Empty lines and those
+    /// that begin with # are passed over.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["apply", "key"])]
     key_file: Option<PathBuf>,
     /// Take the vendor's answer from this file.
@@ -62,7 +63,7 @@ impl Arguments {
                     .advise("Give the vendor's host key with --key-file FILE or --key KEY."));
             }
         });
-        let key = ProductKey::from_text(text.trim()).map_err(|error| {
+        let key = ProductKey::from_text(key_in(&text)).map_err(|error| {
             Problem::new(Exit::Usage, error).advise("Compare it with the original.")
         })?;
         if key.kind() == KeyKind::Host {
@@ -71,6 +72,13 @@ impl Arguments {
         Err(Problem::new(Exit::Usage, "this product key is not a host key")
             .advise("Setup keys are in product files; hosts are enrolled with a host key."))
     }
+}
+
+/// The key in a file: its first line that is no comment. So what 'authority key new' prints can be
+/// handed on as it is.
+fn key_in(text: &str) -> &str {
+    let mut lines = text.lines().map(str::trim);
+    lines.find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default()
 }
 
 fn read_text(path: &Path) -> Result<String, Problem> {
@@ -132,7 +140,7 @@ fn apply(host: &Installed, answer: &Path, output: Output) -> Result<Exit, Proble
     let bytes = files::read(answer)?;
     let frame: &Frame = wire::frame_from_slice(&bytes).map_err(|error| malformed(answer, error))?;
     let signer = host.files.read_key()?;
-    let roots = all_roots(&host.products).map_err(|error| Problem::new(Exit::Usage, error))?;
+    let roots = all_roots(host.products()?).map_err(|error| Problem::new(Exit::Usage, error))?;
     let response = trust::verify_enrolment_response(frame, &request, &signer.public_key(), &roots)
         .map_err(|error| {
             Problem::new(Exit::NotTrusted, error)

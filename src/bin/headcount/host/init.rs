@@ -13,6 +13,9 @@ use crate::folder::NewProduct;
 use crate::output::{Exit, Output, Problem};
 
 /// Make a new host's folder: configuration, host key, product files.
+///
+/// A host key that is in the folder already is kept, so that this can be repeated when it was broken
+/// off. Products can also be added later: 'products' in host.toml lists their files.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  headcount host init /etc/headcount --product router.product.toml"
@@ -22,7 +25,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// A product file from the vendor; may be repeated.
-    #[arg(long = "product", value_name = "FILE", required = true)]
+    #[arg(long = "product", value_name = "FILE")]
     products: Vec<PathBuf>,
     /// Address and port to listen on, for TCP and UDP; may be repeated. All addresses, port 1688,
     /// when absent.
@@ -57,7 +60,12 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     // Read all before anything is written.
     let products = NewProduct::read_all(products)?;
     files::create_private_dir(folder)?;
-    let key = HostFiles::new(folder.join(&config.state)).init(&mut system_rng())?;
+    let host = HostFiles::new(folder.join(&config.state));
+    let (key, origin) = if host.has_key() {
+        (host.read_key()?, "the host key was there already")
+    } else {
+        (host.init(&mut system_rng())?, "a new host key")
+    };
     for product in products {
         product.write(folder)?;
         config.products.push(product.file_name.into());
@@ -65,9 +73,20 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     files::write_toml(&config_path, HEADER, &config, Secrecy::Public)?;
 
     let id = trust::host_id(&key.public_key());
-    output.document(&json!({ "config": config_path.display().to_string(), "host_id": id.to_string() }));
-    output.line(format_args!("Made {} and a host key.", config_path.display()));
+    output.document(&json!({
+        "config": config_path.display().to_string(),
+        "host_id": id.to_string(),
+        "products": config.products,
+    }));
+    output.line(format_args!("Made {}; {origin}.", config_path.display()));
     output.line(format_args!("Host id {id}."));
+    if config.products.is_empty() {
+        output.line(format_args!(
+            "It has no product yet: copy the vendor's product files into {} and list them under \
+             'products' in host.toml.",
+            folder.display()
+        ));
+    }
     output.line(format_args!(
         "Next: headcount host enrol --config {} --key-file FILE --out request.bin",
         folder.display()
