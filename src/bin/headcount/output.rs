@@ -68,6 +68,15 @@ impl Problem {
         Self { advice: Some(advice.to_string()), ..self }
     }
 
+    /// Adds a line to what the reader can do or should know.
+    pub(crate) fn advise_also(self, more: impl Display) -> Self {
+        let advice = match &self.advice {
+            Some(advice) => format!("{advice}\n  {more}"),
+            None => more.to_string(),
+        };
+        Self { advice: Some(advice), ..self }
+    }
+
     /// Adds fields, a JSON object, to the one document that machines read.
     pub(crate) fn with_details(self, details: Value) -> Self {
         Self { details, ..self }

@@ -171,7 +171,7 @@ impl Host<'_> {
             ),
             other => (format!("refused: {}", other.name()), "See 'headcount explain'.".to_owned()),
         };
-        Problem::new(Exit::Refused, cause)
+        Problem::new(Exit::Refused, format!("{cause} (status {})", refusal.code()))
             .advise(format_args!("{advice}\n  The answer says so, too: nothing was counted."))
     }
 

@@ -224,8 +224,9 @@ fn verdict(tally: &Tally, trust: &frames::Trust, host: &str) -> Result<Exit, Pro
         return Err(Problem::new(Exit::NotTrusted, cause).advise("is it a host of headcount?"));
     }
     if tally.granted == 0 && tally.refused > 0 {
-        let reason = tally.refusal.map_or("refused", |refusal| refusal.name());
-        return Err(Problem::new(Exit::Refused, format!("{host} refuses: {reason}"))
+        let (reason, code) =
+            tally.refusal.map_or(("refused", 0), |refusal| (refusal.name(), refusal.code()));
+        return Err(Problem::new(Exit::Refused, format!("{host} refuses: {reason} (status {code})"))
             .advise("check that it serves this product: headcount host status"));
     }
     if tally.granted == 0 {
