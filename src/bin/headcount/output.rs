@@ -68,6 +68,18 @@ impl Problem {
         Self { advice: Some(advice.to_string()), ..self }
     }
 
+    /// How the program ends for it.
+    #[cfg(test)]
+    pub(crate) const fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The cause.
+    #[cfg(test)]
+    pub(crate) fn cause(&self) -> &str {
+        &self.cause
+    }
+
     /// Adds a line to what the reader can do or should know.
     pub(crate) fn advise_also(self, more: impl Display) -> Self {
         let advice = match &self.advice {
