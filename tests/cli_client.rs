@@ -151,3 +151,16 @@ fn clocks_far_apart_are_a_refusal_with_its_status() {
     assert_eq!(ended["hosts"][0]["status"], 3, "{ended}");
     site.run(&["explain", "exit:4"]).expect(0).says("more than 240 minutes apart");
 }
+
+#[test]
+fn what_is_no_host_is_a_usage_error() {
+    let site = site();
+    client(&site, "a", "router");
+    for host in ["host:99999", "", "a b", "host:"] {
+        let ended = activate(&site, "a", &[host]).expect(2).json();
+        assert_eq!(ended["error"]["name"], "usage", "{host}: {ended}");
+        let init = ["client", "init", "b", "--product", &product("router"), "--host", host];
+        site.run(&init).expect(2);
+        assert!(!site.join("b").exists());
+    }
+}

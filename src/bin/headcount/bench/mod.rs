@@ -161,7 +161,7 @@ async fn load_host(arguments: &Arguments, host: &str, output: Output) -> Result<
     let product = ProductFile::read(path)?;
     let frames = Frames::new(&product, arguments.clients)
         .map_err(|reason| Problem::new(Exit::Usage, format!("{}: {reason}", path.display())))?;
-    let host = with_port(host);
+    let host = with_port(host).map_err(|reason| Problem::new(Exit::Usage, reason))?;
     let target = resolve(&host).await?;
     let load = Load {
         target,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use headcount::daemon::files::{self, Secrecy};
-use headcount::daemon::ClientConfig;
+use headcount::daemon::{ClientConfig, with_port};
 use serde_json::json;
 
 use crate::folder::NewProduct;
@@ -40,6 +40,9 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     if config_path.exists() {
         let cause = format!("{} exists: this folder holds a client", config_path.display());
         return Err(Problem::new(Exit::Usage, cause).advise("Choose another folder."));
+    }
+    for host in hosts {
+        with_port(host).map_err(|reason| Problem::new(Exit::Usage, reason))?;
     }
     let product = NewProduct::read(product)?;
     files::create_private_dir(folder)?;

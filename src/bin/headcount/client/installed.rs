@@ -66,7 +66,8 @@ impl Installed {
         if hosts.len() > usize::from(u8::MAX) {
             return Err(Problem::new(Exit::Usage, "more than 255 hosts"));
         }
-        Ok(hosts.iter().map(|host| with_port(host)).collect())
+        let full = hosts.iter().map(|host| with_port(host));
+        full.collect::<Result<_, _>>().map_err(|reason| Problem::new(Exit::Usage, reason))
     }
 
     /// Opens the state for this process alone.
