@@ -164,3 +164,22 @@ fn what_is_no_host_is_a_usage_error() {
         assert!(!site.join("b").exists());
     }
 }
+
+#[test]
+fn status_waits_for_another_command() {
+    let site = site();
+    client(&site, "a", "router");
+    site.run(&["client", "status", "--config", "a"]).expect(0);
+    let lock = std::fs::File::open(site.join("a/state/lock")).unwrap();
+    lock.lock().unwrap();
+    let status = || site.run(&["client", "status", "--config", "a"]);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(status);
+        thread::sleep(Duration::from_millis(200));
+        assert!(!waiting.is_finished());
+        lock.unlock().unwrap();
+        waiting.join().unwrap().expect(0);
+    });
+    lock.lock().unwrap();
+    status().expect(1).says("another headcount works on this client's state");
+}
