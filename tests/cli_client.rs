@@ -183,3 +183,24 @@ fn status_waits_for_another_command() {
     lock.lock().unwrap();
     status().expect(1).says("another headcount works on this client's state");
 }
+
+#[test]
+fn status_says_why_a_stored_activation_does_not_count() {
+    let site = site();
+    client(&site, "a", "router");
+    let host = Host::run(&site, &["router"], Duration::ZERO);
+    activate(&site, "a", &[&host.address]).expect(0);
+    let status = || site.run(&["client", "status", "--config", "a", "--json"]).expect(0).json();
+    assert_eq!(status()["rejection"], serde_json::Value::Null);
+    // The vendor has given up the root key that vouched for the host.
+    let path = site.join("a/router.product.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let of_no_host = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    let key = text.lines().find(|line| line.starts_with("public_key")).unwrap();
+    std::fs::write(&path, text.replace(key, &format!("public_key = \"{of_no_host}\""))).unwrap();
+    let rejected = status();
+    assert_eq!(rejected["activated"], false, "{rejected}");
+    assert!(rejected["rejection"].as_str().unwrap().contains("root key"), "{rejected}");
+    let text = site.run(&["client", "status", "--config", "a"]).expect(0);
+    text.says("the stored activation does not count");
+}
