@@ -149,3 +149,28 @@ fn setting_up_a_host_can_be_repeated_when_it_was_broken_off() {
     assert_eq!(init().expect(0).json()["host_id"], first["host_id"]);
     assert_eq!(fs::read(folder.join("host/state/host.key")).unwrap(), key);
 }
+
+#[test]
+fn no_error_shows_a_setup_key() {
+    let folder = vendor();
+    let text = fs::read_to_string(folder.join(PRODUCT)).unwrap();
+    let line = text.lines().find(|line| line.starts_with("setup_key")).unwrap();
+    let key = line.split('"').nth(1).unwrap();
+    for broken in [
+        text.replace(line, &format!("setup_key = {key}")),
+        text.replace(line, &format!("setup_key = \"{key}")),
+        text.replace(line, &format!("setup_kye = \"{key}\"")),
+        text.replace("threshold = 3", &format!("threshold = \"{key}\"")),
+        text.replace(line, &format!("setup_key = \"{key}{key}\"")),
+    ] {
+        assert_ne!(broken, text);
+        folder.file("product.toml", broken);
+        for verb in [["client", "init"], ["host", "init"]] {
+            let run = folder.run(&[verb[0], verb[1], "new", "--product", "product.toml"]);
+            let run = run.expect(2).says("product.toml");
+            assert!(!run.stderr.contains(&key[6..]), "{run:?}");
+        }
+    }
+    let product = headcount::daemon::ProductFile::read(&folder.join(PRODUCT)).unwrap();
+    assert!(!format!("{product:?}").contains(&key[6..]), "{product:?}");
+}

@@ -69,13 +69,31 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     read().map_err(|error| FileError::new(path, "cannot read", error))
 }
 
-/// Reads a TOML file.
+/// Reads a TOML file. An error names line and column but quotes neither the line nor a value: product
+/// files hold a key.
 pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
     let bytes = Zeroizing::new(read(path)?);
     let text = core::str::from_utf8(&bytes)
         .map_err(|error| FileError::new(path, "cannot understand", error))?;
     toml::from_str(text)
-        .map_err(|error| FileError::new(path, "cannot understand", error.to_string().trim_end()))
+        .map_err(|error| FileError::new(path, "cannot understand", toml_reason(text, &error)))
+}
+
+fn toml_reason(text: &str, error: &toml::de::Error) -> String {
+    let reason = without_strings(error.message());
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let Some(before) = before else { return reason };
+    let line = before.matches('\n').count().saturating_add(1);
+    let column = before.chars().rev().take_while(|c| *c != '\n').count().saturating_add(1);
+    std::format!("line {line}, column {column}: {reason}")
+}
+
+/// A message without the values that serde quotes: `invalid type: string "...", expected u16`.
+fn without_strings(message: &str) -> String {
+    match (message.split_once("string \""), message.rsplit_once("\", expected")) {
+        (Some((before, _)), Some((_, after))) => std::format!("{before}string, expected{after}"),
+        _ => message.to_owned(),
+    }
 }
 
 /// Writes a value as TOML below a header of comments.
@@ -168,6 +186,26 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_in_toml_name_the_place_and_quote_nothing() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct File {
+            #[expect(dead_code, reason = "reading it fails")]
+            number: u16,
+        }
+        for (text, place) in [
+            ("# comment\nnumber = \"C0000-SECRET\"\n", "line 2, column 10"),
+            ("number = 1\nkey = \"C0000-SECRET\"\n", "line 2, column 1"),
+            ("number = 1\nkey = C0000-SECRET\n", "line 2"),
+            ("number = 1\nkey = \"C0000-SECRET\n", "line 2"),
+        ] {
+            let error = toml::from_str::<File>(text).unwrap_err();
+            let reason = toml_reason(text, &error);
+            assert!(reason.contains(place) && !reason.contains("SECRET"), "{reason}");
+        }
+    }
 
     #[test]
     fn hex_both_ways() {
