@@ -14,8 +14,11 @@ use zeroize::Zeroizing;
 
 use crate::storage;
 
-/// No file that a program of this crate reads is larger: 16 MiB.
-const LARGEST: u64 = 16 << 20;
+/// No file that a program of this crate reads or writes is larger: 64 MiB. A vendor's ledger gets
+/// there after some 50,000 enrolments.
+pub const LARGEST: u64 = 64 << 20;
+
+const TOO_LARGE: &str = "larger than 64 MiB";
 
 /// What went wrong, with which file. Displays as one line that names both.
 #[derive(Debug)]
@@ -56,13 +59,13 @@ pub enum Secrecy {
     Secret,
 }
 
-/// Reads a whole file, of 16 MiB at most.
+/// Reads a whole file, of [`LARGEST`] bytes at most.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     let read = || -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         File::open(path)?.take(LARGEST.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > LARGEST {
-            return Err(io::Error::other("larger than 16 MiB"));
+            return Err(io::Error::other(TOO_LARGE));
         }
         Ok(bytes)
     };
@@ -108,8 +111,12 @@ pub fn write_toml<T: Serialize>(
     write(path, std::format!("{header}{body}").as_bytes(), secrecy)
 }
 
-/// Writes a file whole or not at all: aside, synced, then renamed over an older one.
+/// Writes a file whole or not at all: aside, synced, then renamed over an older one. What could not
+/// be read again, being larger than [`LARGEST`], is not written.
 pub fn write(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), FileError> {
+    if bytes.len() as u64 > LARGEST {
+        return Err(FileError::new(path, "will not write", TOO_LARGE));
+    }
     let mode = match secrecy {
         Secrecy::Public => 0o644,
         Secrecy::Secret => storage::OWNER_ONLY,
@@ -186,6 +193,16 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let path =
+            std::env::temp_dir().join(std::format!("headcount-large-{}", std::process::id()));
+        let bytes = std::vec![0; LARGEST as usize + 1];
+        let error = write(&path, &bytes, Secrecy::Public).unwrap_err();
+        assert!(error.to_string().contains("larger than 64 MiB"), "{error}");
+        assert!(!path.exists());
+    }
 
     #[test]
     fn errors_in_toml_name_the_place_and_quote_nothing() {
