@@ -174,3 +174,14 @@ fn no_error_shows_a_setup_key() {
     let product = headcount::daemon::ProductFile::read(&folder.join(PRODUCT)).unwrap();
     assert!(!format!("{product:?}").contains(&key[6..]), "{product:?}");
 }
+
+#[test]
+fn a_request_does_not_take_the_place_of_the_key() {
+    let folder = vendor();
+    let key = host_key(&folder);
+    folder.file("key", &key);
+    folder.run(&["host", "init", "host", "--product", PRODUCT]).expect(0);
+    let enrol = ["host", "enrol", "--config", "host", "--key-file", "key", "--out", "./key"];
+    folder.run(&enrol).expect(2).says("would overwrite key");
+    assert_eq!(fs::read_to_string(folder.join("key")).unwrap(), key);
+}

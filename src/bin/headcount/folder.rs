@@ -1,4 +1,4 @@
-//! The folders that `host init` and `client init` make.
+//! What files of the user the program may write over: none.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,10 @@ use headcount::daemon::{ClientConfig, HostConfig, ProductFile};
 
 use crate::output::{Exit, Problem};
 
-/// Names in such a folder that are the program's own.
+/// Names in the folder of a host or client that are the program's own.
 const RESERVED: [&str; 3] = [HostConfig::FILE, ClientConfig::FILE, "state"];
 
-/// A product file that is to be copied into a folder.
+/// A product file that is to be copied into the folder of a host or client.
 pub(crate) struct NewProduct {
     /// Its name there, by which the configuration refers to it.
     pub(crate) file_name: String,
@@ -50,4 +50,17 @@ impl NewProduct {
     pub(crate) fn write(&self, folder: &Path) -> Result<(), Problem> {
         Ok(self.file.write(&folder.join(&self.file_name))?)
     }
+}
+
+/// Makes sure that what is written does not take the place of what is read, by whatever path.
+pub(crate) fn keep_apart(read: &Path, written: &Path) -> Result<(), Problem> {
+    let same = match (read.canonicalize(), written.canonicalize()) {
+        (Ok(read), Ok(written)) => read == written,
+        _ => read == written,
+    };
+    if !same {
+        return Ok(());
+    }
+    let cause = format!("--out would overwrite {}", read.display());
+    Err(Problem::new(Exit::Usage, cause).advise("Give it another name."))
 }

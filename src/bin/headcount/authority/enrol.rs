@@ -12,6 +12,7 @@ use headcount::wire::{EnrolmentBody, EnrolmentRequest, EnrolmentResponse, KeyId,
 use serde_json::{Value, json};
 
 use super::{FolderArgument, covers, now};
+use crate::folder::keep_apart;
 use crate::inspect::read_frame;
 use crate::output::{Exit, Output, Problem};
 
@@ -37,10 +38,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
     let Arguments { request, out, folder } = arguments;
-    if request == out {
-        return Err(Problem::new(Exit::Usage, "the answer would overwrite the request")
-            .advise("Give --out another name."));
-    }
+    keep_apart(request, out)?;
     let frame = read_frame(request)?;
     let mut authority = folder.open()?;
     let now = now();

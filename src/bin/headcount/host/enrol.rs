@@ -15,6 +15,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{ConfigArgument, Installed};
+use crate::folder::keep_apart;
 use crate::output::{Exit, Output, Problem};
 
 /// Ask the vendor for a certificate (--out), and take the answer (--apply).
@@ -46,7 +47,12 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
     let host = Installed::read(&arguments.config)?;
     match (&arguments.out, &arguments.apply) {
-        (Some(out), _) => request(&host, &arguments.host_key()?, out, output),
+        (Some(out), _) => {
+            if let Some(key_file) = &arguments.key_file {
+                keep_apart(key_file, out)?;
+            }
+            request(&host, &arguments.host_key()?, out, output)
+        }
         (None, Some(answer)) => apply(&host, answer, output),
         // clap asks for one of them.
         (None, None) => Err(Problem::new(Exit::Usage, "either --out or --apply, please")),
