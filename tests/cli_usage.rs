@@ -49,3 +49,13 @@ fn output_that_cannot_be_written_is_a_failure() {
         assert!(stderr.contains("cannot write the output"), "{arguments:?}: {stderr}");
     }
 }
+
+#[test]
+fn help_ends_with_an_example_and_exit_codes() {
+    let folder = Folder::new();
+    folder.run(&["--help"]).expect(0).says("Example").says("Exit codes");
+    for verb in ["host init", "host run", "client status", "authority key new", "demo", "bench"] {
+        let arguments: Vec<_> = verb.split(' ').chain(["--help"]).collect();
+        folder.run(&arguments).expect(0).says("xample").says("Exit codes: 0 done, 1 failed");
+    }
+}

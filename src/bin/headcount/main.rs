@@ -9,15 +9,16 @@ mod folder;
 mod host;
 mod inspect;
 mod output;
+mod usage;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use output::{Exit, Output, Problem};
+use output::Output;
 
 /// Volume activation for a vendor's own products.
 #[derive(Debug, Parser)]
-#[command(name = "headcount", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(name = "headcount", version, arg_required_else_help = true, after_help = EXAMPLE)]
 struct Arguments {
     /// Print one JSON document instead of text.
     #[arg(long, global = true)]
@@ -26,7 +27,10 @@ struct Arguments {
     verb: Verb,
 }
 
-const EXIT_CODES: &str = "\
+const EXAMPLE: &str = "\
+Example, a whole site on this machine:
+  headcount demo --clients 25 --threshold 25
+
 Exit codes:
   0  done, or activated
   1  failed: a file, a socket, the system
@@ -52,9 +56,9 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let Arguments { json, verb } = match Arguments::try_parse() {
+    let Arguments { json, verb } = match usage::parse() {
         Ok(arguments) => arguments,
-        Err(error) => return not_parsed(&error),
+        Err(error) => return usage::not_parsed(&error),
     };
     let output = Output::new(json);
     let result = match verb {
@@ -67,32 +71,4 @@ fn main() -> ExitCode {
         Verb::Bench(arguments) => bench::run(&arguments, output),
     };
     output.finish(result)
-}
-
-/// Ends with what clap has to say: help, the version, or what is wrong with the arguments.
-fn not_parsed(error: &clap::Error) -> ExitCode {
-    // The arguments were not understood, so whether one of them is --json is seen by looking.
-    let before_values = std::env::args_os().skip(1).take_while(|argument| argument != "--");
-    let json = before_values.into_iter().any(|argument| argument == "--json");
-    if !error.use_stderr() {
-        Output::new(false).line(error.render().to_string().trim_end());
-        return Output::new(json).finish(Ok(Exit::Done));
-    }
-    if !json {
-        let _ = error.print();
-        return ExitCode::from(Exit::Usage as u8);
-    }
-    Output::new(json).finish(Err(usage_problem(error)))
-}
-
-/// A usage error as every other problem is told: the cause, then what to do.
-fn usage_problem(error: &clap::Error) -> Problem {
-    use clap::error::ErrorKind;
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return Problem::new(Exit::Usage, "a verb is missing").advise("'--help' shows the verbs.");
-    }
-    let text = error.render().to_string();
-    let (cause, advice) = text.split_once("\n\n").unwrap_or((&text, ""));
-    let cause = cause.trim_start_matches("error: ").trim();
-    Problem::new(Exit::Usage, cause).advise(advice.trim())
 }

@@ -47,6 +47,21 @@ impl Exit {
             Self::Interrupted => "interrupted",
         }
     }
+
+    /// What it means, in a word or two.
+    pub(crate) const fn brief(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Usage => "usage or configuration",
+            Self::BelowThreshold => "too few machines",
+            Self::Refused => "refused",
+            Self::NobodyAnswered => "nobody answered",
+            Self::NotTrusted => "not to be trusted",
+            Self::Damaged => "local state damaged",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// Why a verb could not do what it should: the cause first, then what to do.
