@@ -57,8 +57,8 @@ fn exit_codes(path: &str) -> Vec<Exit> {
 /// Ends with what clap has to say: help, the version, or what is wrong with the arguments.
 pub(crate) fn not_parsed(error: &clap::Error) -> ExitCode {
     // The arguments were not understood, so whether one of them is --json is seen by looking.
-    let before_values = std::env::args_os().skip(1).take_while(|argument| argument != "--");
-    let json = before_values.into_iter().any(|argument| argument == "--json");
+    let mut before_values = std::env::args_os().skip(1).take_while(|argument| argument != "--");
+    let json = before_values.any(|argument| argument == "--json");
     if !error.use_stderr() {
         Output::new(false).line(error.render().to_string().trim_end());
         return Output::new(json).finish(Ok(Exit::Done));

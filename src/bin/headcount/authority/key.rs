@@ -36,8 +36,9 @@ enum Verb {
 
 /// Issue a product key.
 ///
-/// Host keys enrol a customer's hosts, MAKs activate single machines at the authority, setup keys
-/// ship in every unit of a product. Secrets are derived, not stored: 'key show' prints a key again.
+/// Host keys enrol a customer's hosts, MAKs are to activate single machines at the authority (which
+/// no client does yet), setup keys ship in every unit of a product. Secrets are derived, not stored:
+/// 'key show' prints a key again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
