@@ -204,3 +204,25 @@ fn status_says_why_a_stored_activation_does_not_count() {
     let text = site.run(&["client", "status", "--config", "a"]).expect(0);
     text.says("the stored activation does not count");
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interruption_is_told_in_json_too() {
+    let site = site();
+    client(&site, "a", "router");
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = silent.local_addr().unwrap().to_string();
+    let asking = std::process::Command::new(env!("CARGO_BIN_EXE_headcount"))
+        .args(["client", "activate", "--config", "a", "--json", "--host", &host])
+        .current_dir(site.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _connection = silent.accept().unwrap();
+    let id = asking.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let ended = asking.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{ended:?}");
+    let told: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(told["error"]["name"], "interrupted", "{told}");
+}

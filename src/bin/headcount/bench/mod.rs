@@ -202,8 +202,8 @@ async fn load_host(arguments: &Arguments, host: &str, output: Output) -> Result<
         return Ok(Exit::Interrupted);
     }
     // The figures are wanted all the more when they are not those of a host that does its work.
-    let exit = verdict(&tally, &trust, &host)
-        .map_err(|problem| problem.with_details(document.clone()))?;
+    let exit =
+        verdict(&tally, &trust, &host).map_err(|problem| problem.with_details(document.clone()))?;
     output.document(&document);
     Ok(exit)
 }
@@ -226,8 +226,11 @@ fn verdict(tally: &Tally, trust: &frames::Trust, host: &str) -> Result<Exit, Pro
     if tally.granted == 0 && tally.refused > 0 {
         let (reason, code) =
             tally.refusal.map_or(("refused", 0), |refusal| (refusal.name(), refusal.code()));
-        return Err(Problem::new(Exit::Refused, format!("{host} refuses: {reason} (status {code})"))
-            .advise("check that it serves this product: headcount host status"));
+        return Err(Problem::new(
+            Exit::Refused,
+            format!("{host} refuses: {reason} (status {code})"),
+        )
+        .advise("check that it serves this product: headcount host status"));
     }
     if tally.granted == 0 {
         let cause = match &tally.error {

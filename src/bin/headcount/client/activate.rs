@@ -55,8 +55,10 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     let mut asked = Vec::new();
     let done = runtime.block_on(async {
         tokio::select! {
-            done = round.ask_all(&mut client, &mut state, &mut rng, &mut asked) => Some(done),
+            // Listened for before anything is sent.
+            biased;
             _ = tokio::signal::ctrl_c() => None,
+            done = round.ask_all(&mut client, &mut state, &mut rng, &mut asked) => Some(done),
         }
     });
     let mut document = report::document(&installed, &client, clock.now());
@@ -71,8 +73,8 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         // Only a convenience for the next run, and the activation is safe: no reason to fail.
         let _ = installed.remember_host(&answered.host);
     }
-    let exit =
-        conclude(&client, &round, &asked).map_err(|problem| problem.with_details(document.clone()))?;
+    let exit = conclude(&client, &round, &asked)
+        .map_err(|problem| problem.with_details(document.clone()))?;
     output.document(&document);
     Ok(exit)
 }
@@ -168,10 +170,8 @@ fn conclude(client: &Client<'_>, round: &Round<'_>, asked: &[Asked]) -> Result<E
     }
     let problem = asked::problem(asked);
     Err(if client.is_activated(round.clock.now()) {
-        problem.advise_also(format_args!(
-            "The machine stays activated for {}.",
-            report::left(licence)
-        ))
+        problem
+            .advise_also(format_args!("The machine stays activated for {}.", report::left(licence)))
     } else {
         problem
     })
