@@ -185,3 +185,20 @@ fn a_request_does_not_take_the_place_of_the_key() {
     folder.run(&enrol).expect(2).says("would overwrite key");
     assert_eq!(fs::read_to_string(folder.join("key")).unwrap(), key);
 }
+
+#[test]
+fn weights_are_given_as_the_guide_has_them() {
+    let folder = Folder::new();
+    folder.run(&["authority", "init", "vendor"]).expect(0);
+    let arguments = ["authority", "product", "add", "--dir", "vendor", "--name", "router-vm"];
+    let rest = ["--family", "7", "--rank", "1", "--generation", "3", "--threshold", "25"];
+    let add = |weights| {
+        let more = ["--weights", weights, "--tolerance", "2"];
+        folder.run(&[&arguments[..], &rest, &more].concat())
+    };
+    add("1,3,3").expect(2).says("eight numbers");
+    add("1,3,3,1,1,1,1,1").expect(0);
+    let path = folder.join("vendor/products/router-vm.product.toml");
+    let product = headcount::daemon::ProductFile::read(&path).unwrap();
+    assert_eq!((product.weights, product.tolerance), ([1, 3, 3, 1, 1, 1, 1, 1], 2));
+}

@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     output.document(&document);
     host.report(repeated, output);
     output.line(format_args!(
-        "Wrote {}. The host takes it with: headcount host enrol --apply FILE",
+        "Wrote {}. The host takes it with: headcount host enrol --config DIR --apply FILE",
         out.display()
     ));
     Ok(Exit::Done)

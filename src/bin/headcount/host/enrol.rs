@@ -134,8 +134,10 @@ fn request(
         "request": out.to_string(), "host_id": id.to_string(), "key_id": key.key_id().0,
     }));
     output.line(format_args!("Wrote the request of host {id} to {out}."));
-    output
-        .line("Send it to the vendor, and take the answer with: headcount host enrol --apply FILE");
+    output.line(
+        "Send it to the vendor, and take the answer with: headcount host enrol --config DIR --apply \
+         FILE",
+    );
     Ok(Exit::Done)
 }
 
