@@ -239,7 +239,14 @@ fn strangers_get_no_answer() {
     folder.file("request", &frame[..100]);
     enrol(&folder, "request", "response").expect(6).says("100 bytes long");
     enrol(&folder, "missing", "response").expect(1).says("cannot read missing");
-    enrol(&folder, "request", "request").expect(2).says("would overwrite the request");
+    for (request, same) in [("request", "request"), ("./request", "request"), ("request", "link")] {
+        #[cfg(unix)]
+        let _ = std::os::unix::fs::symlink("request", folder.join("link"));
+        if folder.join(same).exists() {
+            enrol(&folder, request, same).expect(2).says("would overwrite");
+        }
+    }
+    assert_eq!(fs::read(folder.join("request")).unwrap(), &frame[..100]);
     assert!(!folder.join("response").exists());
     vendor(&folder, "key list").expect(0);
     folder.run(&["authority", "key", "list"]).expect(1).says("--dir DIR");

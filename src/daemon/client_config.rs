@@ -1,6 +1,8 @@
 //! `client.toml`: what a machine's administrator says of a client.
 
+use core::num::NonZeroU16;
 use std::borrow::ToOwned;
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::string::String;
 use std::vec::Vec;
@@ -117,16 +119,28 @@ impl ClientConfig {
 
 /// A host's name with its port: 1688 where none is given. IPv6 addresses stand in brackets or, with
 /// no port, alone.
-#[must_use]
-pub fn with_port(host: &str) -> String {
-    let is_bare_ipv6 = host.parse::<std::net::Ipv6Addr>().is_ok();
-    let has_port = host.rsplit_once(':').is_some_and(|(name, port)| {
-        port.parse::<u16>().is_ok() && (!name.contains(':') || name.ends_with(']'))
-    });
-    match (is_bare_ipv6, has_port) {
-        (true, _) => std::format!("[{host}]:{PORT}"),
-        (false, true) => host.to_owned(),
-        (false, false) => std::format!("{host}:{PORT}"),
+///
+/// # Errors
+///
+/// It is no name or address, or the port is none from 1 to 65535. The text says so.
+pub fn with_port(host: &str) -> Result<String, String> {
+    let is_ipv6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+    if is_ipv6(host) {
+        return Ok(std::format!("[{host}]:{PORT}"));
+    }
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    let in_brackets = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let is_name = !name.is_empty() && !name.contains([':', '[', ']', '/']);
+    if !(in_brackets.is_some_and(is_ipv6) || is_name) || name.contains(char::is_whitespace) {
+        return Err(std::format!("\"{host}\" is no host: NAME, NAME:PORT or an address, please"));
+    }
+    match port.map(str::parse::<NonZeroU16>) {
+        None => Ok(std::format!("{name}:{PORT}")),
+        Some(Ok(port)) => Ok(std::format!("{name}:{port}")),
+        Some(Err(_)) => Err(std::format!("\"{host}\": the port is a number from 1 to 65535")),
     }
 }
 
@@ -146,7 +160,16 @@ mod tests {
             ("[::1]", "[::1]:1688"),
             ("[::1]:99", "[::1]:99"),
         ] {
-            assert_eq!(with_port(given), full);
+            assert_eq!(with_port(given).as_deref(), Ok(full));
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for given in
+            ["", ":99", "kms:", "kms:0", "kms:65536", "kms:x", "a b", "a:b:1", "[::1", "[kms]:1"]
+        {
+            assert!(with_port(given).is_err(), "{given}");
         }
     }
 }

@@ -31,35 +31,6 @@ impl Clock for SystemClock {
     }
 }
 
-/// The operating system's clocks, run faster from a common start: for demonstrations.
-#[derive(Clone, Copy, Debug)]
-pub struct ScaledClock {
-    start: StdInstant,
-    start_unix: UnixTime,
-    factor: u32,
-}
-
-impl ScaledClock {
-    /// A clock that starts now and runs `factor` times as fast as time does.
-    #[must_use]
-    pub fn start(factor: u32) -> Self {
-        Self { start: StdInstant::now(), start_unix: unix_time(SystemTime::now()), factor }
-    }
-
-    /// The real time that a span on this clock takes.
-    #[must_use]
-    pub fn real(&self, span: std::time::Duration) -> std::time::Duration {
-        span.checked_div(self.factor).unwrap_or(span)
-    }
-}
-
-impl Clock for ScaledClock {
-    fn now(&self) -> Now {
-        let passed = self.start.elapsed().saturating_mul(self.factor);
-        Now::new(Instant::ZERO.after(passed), Some(self.start_unix.after(passed)))
-    }
-}
-
 /// A time before 1970 counts as 1970.
 fn unix_time(time: SystemTime) -> UnixTime {
     UnixTime::from_secs(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))

@@ -14,8 +14,11 @@ use zeroize::Zeroizing;
 
 use crate::storage;
 
-/// No file that a program of this crate reads is larger: 16 MiB.
-const LARGEST: u64 = 16 << 20;
+/// No file that a program of this crate reads or writes is larger: 64 MiB. A vendor's ledger gets
+/// there after some 50,000 enrolments.
+pub const LARGEST: u64 = 64 << 20;
+
+const TOO_LARGE: &str = "larger than 64 MiB";
 
 /// What went wrong, with which file. Displays as one line that names both.
 #[derive(Debug)]
@@ -56,26 +59,44 @@ pub enum Secrecy {
     Secret,
 }
 
-/// Reads a whole file, of 16 MiB at most.
+/// Reads a whole file, of [`LARGEST`] bytes at most.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     let read = || -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         File::open(path)?.take(LARGEST.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > LARGEST {
-            return Err(io::Error::other("larger than 16 MiB"));
+            return Err(io::Error::other(TOO_LARGE));
         }
         Ok(bytes)
     };
     read().map_err(|error| FileError::new(path, "cannot read", error))
 }
 
-/// Reads a TOML file.
+/// Reads a TOML file. An error names line and column but quotes neither the line nor a value: product
+/// files hold a key.
 pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
     let bytes = Zeroizing::new(read(path)?);
     let text = core::str::from_utf8(&bytes)
         .map_err(|error| FileError::new(path, "cannot understand", error))?;
     toml::from_str(text)
-        .map_err(|error| FileError::new(path, "cannot understand", error.to_string().trim_end()))
+        .map_err(|error| FileError::new(path, "cannot understand", toml_reason(text, &error)))
+}
+
+fn toml_reason(text: &str, error: &toml::de::Error) -> String {
+    let reason = without_strings(error.message());
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let Some(before) = before else { return reason };
+    let line = before.matches('\n').count().saturating_add(1);
+    let column = before.chars().rev().take_while(|c| *c != '\n').count().saturating_add(1);
+    std::format!("line {line}, column {column}: {reason}")
+}
+
+/// A message without the values that serde quotes: `invalid type: string "...", expected u16`.
+fn without_strings(message: &str) -> String {
+    match (message.split_once("string \""), message.rsplit_once("\", expected")) {
+        (Some((before, _)), Some((_, after))) => std::format!("{before}string, expected{after}"),
+        _ => message.to_owned(),
+    }
 }
 
 /// Writes a value as TOML below a header of comments.
@@ -90,8 +111,12 @@ pub fn write_toml<T: Serialize>(
     write(path, std::format!("{header}{body}").as_bytes(), secrecy)
 }
 
-/// Writes a file whole or not at all: aside, synced, then renamed over an older one.
+/// Writes a file whole or not at all: aside, synced, then renamed over an older one. What could not
+/// be read again, being larger than [`LARGEST`], is not written.
 pub fn write(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), FileError> {
+    if bytes.len() as u64 > LARGEST {
+        return Err(FileError::new(path, "will not write", TOO_LARGE));
+    }
     let mode = match secrecy {
         Secrecy::Public => 0o644,
         Secrecy::Secret => storage::OWNER_ONLY,
@@ -168,6 +193,36 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let path =
+            std::env::temp_dir().join(std::format!("headcount-large-{}", std::process::id()));
+        let bytes = std::vec![0; LARGEST as usize + 1];
+        let error = write(&path, &bytes, Secrecy::Public).unwrap_err();
+        assert!(error.to_string().contains("larger than 64 MiB"), "{error}");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn errors_in_toml_name_the_place_and_quote_nothing() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct File {
+            #[expect(dead_code, reason = "reading it fails")]
+            number: u16,
+        }
+        for (text, place) in [
+            ("# comment\nnumber = \"C0000-SECRET\"\n", "line 2, column 10"),
+            ("number = 1\nkey = \"C0000-SECRET\"\n", "line 2, column 1"),
+            ("number = 1\nkey = C0000-SECRET\n", "line 2"),
+            ("number = 1\nkey = \"C0000-SECRET\n", "line 2"),
+        ] {
+            let error = toml::from_str::<File>(text).unwrap_err();
+            let reason = toml_reason(text, &error);
+            assert!(reason.contains(place) && !reason.contains("SECRET"), "{reason}");
+        }
+    }
 
     #[test]
     fn hex_both_ways() {

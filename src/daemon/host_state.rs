@@ -46,6 +46,12 @@ impl HostFiles {
         Ok(key)
     }
 
+    /// Whether there is a host key: a host was set up here, or that was begun.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        self.key_path().exists()
+    }
+
     /// The host key.
     pub fn read_key(&self) -> Result<SigningKey, FileError> {
         files::read_secret(&self.key_path()).map(|seed| SigningKey::from_seed(&seed))

@@ -22,7 +22,7 @@ pub use authority_files::{
 };
 pub use client_config::{ClientConfig, Machine, with_port};
 pub use client_driver::{ask, date, system_rng};
-pub use clock::{Clock, ScaledClock, SystemClock};
+pub use clock::{Clock, SystemClock};
 pub use exchange::{ExchangeError, Transport, exchange};
 pub use host_config::{HostConfig, Limits, Listen, ServerLimits};
 pub use host_service::HostService;

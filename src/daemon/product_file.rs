@@ -1,5 +1,6 @@
 //! Product files: what a vendor says of a product, for hosts and clients alike.
 
+use core::fmt;
 use core::num::NonZeroU32;
 use core::str::FromStr;
 use std::path::Path;
@@ -27,7 +28,7 @@ pub const PRODUCT_FILE_HEADER: &str = "\
 ";
 
 /// A product file (TOML).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProductFile {
     /// Name, for people.
@@ -95,6 +96,18 @@ const fn default_validity() -> u32 {
 
 const fn default_grace() -> u32 {
     crate::policy::INITIAL_GRACE.0
+}
+
+/// The setup key is a secret, and so nobody's `Debug` shows it.
+impl fmt::Debug for ProductFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProductFile")
+            .field("name", &self.name)
+            .field("application_id", &self.application_id)
+            .field("activation_id", &self.activation_id)
+            .field("counted_id", &self.counted_id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A product file whose fields have been understood.

@@ -5,9 +5,11 @@ mod bench;
 mod client;
 mod demo;
 mod explain;
+mod folder;
 mod host;
 mod inspect;
 mod output;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -16,7 +18,7 @@ use output::Output;
 
 /// Volume activation for a vendor's own products.
 #[derive(Debug, Parser)]
-#[command(name = "headcount", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(name = "headcount", version, arg_required_else_help = true, after_help = EXAMPLE)]
 struct Arguments {
     /// Print one JSON document instead of text.
     #[arg(long, global = true)]
@@ -25,7 +27,10 @@ struct Arguments {
     verb: Verb,
 }
 
-const EXIT_CODES: &str = "\
+const EXAMPLE: &str = "\
+Example, a whole site on this machine:
+  headcount demo --clients 25 --threshold 25
+
 Exit codes:
   0  done, or activated
   1  failed: a file, a socket, the system
@@ -51,7 +56,10 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let Arguments { json, verb } = Arguments::parse();
+    let Arguments { json, verb } = match usage::parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage::not_parsed(&error),
+    };
     let output = Output::new(json);
     let result = match verb {
         Verb::Demo(arguments) => demo::run(&arguments, output),

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use headcount::daemon::files::FileError;
 use serde_json::{Value, json};
@@ -46,6 +47,21 @@ impl Exit {
             Self::Interrupted => "interrupted",
         }
     }
+
+    /// What it means, in a word or two.
+    pub(crate) const fn brief(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Usage => "usage or configuration",
+            Self::BelowThreshold => "too few machines",
+            Self::Refused => "refused",
+            Self::NobodyAnswered => "nobody answered",
+            Self::NotTrusted => "not to be trusted",
+            Self::Damaged => "local state damaged",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// Why a verb could not do what it should: the cause first, then what to do.
@@ -65,6 +81,27 @@ impl Problem {
     /// Adds what the reader can do.
     pub(crate) fn advise(self, advice: impl Display) -> Self {
         Self { advice: Some(advice.to_string()), ..self }
+    }
+
+    /// How the program ends for it.
+    #[cfg(test)]
+    pub(crate) const fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The cause.
+    #[cfg(test)]
+    pub(crate) fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    /// Adds a line to what the reader can do or should know.
+    pub(crate) fn advise_also(self, more: impl Display) -> Self {
+        let advice = match &self.advice {
+            Some(advice) => format!("{advice}\n  {more}"),
+            None => more.to_string(),
+        };
+        Self { advice: Some(advice), ..self }
     }
 
     /// Adds fields, a JSON object, to the one document that machines read.
@@ -131,12 +168,32 @@ impl Output {
                 exit
             }
         };
-        ExitCode::from(exit as u8)
+        ExitCode::from(told(exit) as u8)
     }
 }
 
-/// Prints a line. A reader that has gone away, as `head` does, is no error.
+/// The exit code, given that the output may not have been told: what nobody reads is not done.
+fn told(exit: Exit) -> Exit {
+    match UNPRINTED.get() {
+        Some(reason) if exit == Exit::Done => {
+            let _ = writeln!(io::stderr(), "headcount: cannot write the output: {reason}");
+            Exit::Failed
+        }
+        _ => exit,
+    }
+}
+
+/// Why something could not be printed; the first reason stands.
+static UNPRINTED: OnceLock<String> = OnceLock::new();
+
+/// Prints a line. A reader that has gone away, as `head` does, is no error; a full disk is one, which
+/// the program ends with.
 fn print(text: impl Display) {
     let mut stdout = io::stdout().lock();
-    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            UNPRINTED.get_or_init(|| error.to_string());
+        }
+        _ => {}
+    }
 }

@@ -12,6 +12,7 @@ use headcount::wire::{EnrolmentBody, EnrolmentRequest, EnrolmentResponse, KeyId,
 use serde_json::{Value, json};
 
 use super::{FolderArgument, covers, now};
+use crate::folder::keep_apart;
 use crate::inspect::read_frame;
 use crate::output::{Exit, Output, Problem};
 
@@ -37,10 +38,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
     let Arguments { request, out, folder } = arguments;
-    if request == out {
-        return Err(Problem::new(Exit::Usage, "the answer would overwrite the request")
-            .advise("Give --out another name."));
-    }
+    keep_apart(request, out)?;
     let frame = read_frame(request)?;
     let mut authority = folder.open()?;
     let now = now();
@@ -55,7 +53,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     let response = EnrolmentResponse::parse(&answer.frame).map_err(unreadable)?;
     let host = Host { request: &request, body: &response.body, authority: &authority };
     let mut document = host.document();
-    document["response"] = json!(out);
+    document["response"] = json!(out.display().to_string());
     if let EnrolmentOutcome::Refused(refusal) = answer.outcome {
         document["status"] = json!(refusal.code());
         return Err(host.refused(refusal, now).with_details(document));
@@ -65,7 +63,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     output.document(&document);
     host.report(repeated, output);
     output.line(format_args!(
-        "Wrote {}. The host takes it with: headcount host enrol --apply FILE",
+        "Wrote {}. The host takes it with: headcount host enrol --config DIR --apply FILE",
         out.display()
     ));
     Ok(Exit::Done)
@@ -171,7 +169,7 @@ impl Host<'_> {
             ),
             other => (format!("refused: {}", other.name()), "See 'headcount explain'.".to_owned()),
         };
-        Problem::new(Exit::Refused, cause)
+        Problem::new(Exit::Refused, format!("{cause} (status {})", refusal.code()))
             .advise(format_args!("{advice}\n  The answer says so, too: nothing was counted."))
     }
 

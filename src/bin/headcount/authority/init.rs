@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         })?;
     let root = authority.root();
     output.document(&json!({
-        "dir": folder,
+        "dir": folder.display().to_string(),
         "root_id": root.id,
         "root_public_key": root.public_key,
         "certificate_days": certificate_days,

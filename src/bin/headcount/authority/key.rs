@@ -36,8 +36,9 @@ enum Verb {
 
 /// Issue a product key.
 ///
-/// Host keys enrol a customer's hosts, MAKs activate single machines at the authority, setup keys
-/// ship in every unit of a product. Secrets are derived, not stored: 'key show' prints a key again.
+/// Host keys enrol a customer's hosts, MAKs are to activate single machines at the authority (which
+/// no client does yet), setup keys ship in every unit of a product. Secrets are derived, not stored:
+/// 'key show' prints a key again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -124,8 +125,8 @@ fn new(arguments: &New, output: Output) -> Result<Exit, Problem> {
     print(&authority, &record, &key, output);
     match record.kind {
         RegisteredKind::Host => output.line(
-            "Hand it to the customer, who makes a request with it: headcount host enrol \
-             --key-file FILE --out request.bin",
+            "Hand it to the customer, in a file named host-key.txt say, who makes a request with it: \
+             headcount host enrol --key-file host-key.txt --out request.bin",
         ),
         RegisteredKind::Mak => output.line("Hand it to the customer."),
         RegisteredKind::Setup => output.line(

@@ -73,7 +73,7 @@ struct Add {
     #[arg(long, value_name = "UUID")]
     counted_id: Option<CountedId>,
     /// Weights of the eight hardware components, separated by commas.
-    #[arg(long, value_name = "WEIGHTS", value_delimiter = ',', num_args = 8)]
+    #[arg(long, value_name = "W,W,W,W,W,W,W,W", value_delimiter = ',')]
     weights: Option<Vec<u8>>,
     /// Sum of the weights of components that may differ in one machine.
     #[arg(long)]
@@ -135,7 +135,7 @@ fn add(arguments: &Add, output: Output) -> Result<Exit, Problem> {
     let path = authority.write_new_product(&file)?;
 
     let mut document = document(&file);
-    document["file"] = json!(path);
+    document["file"] = json!(path.display().to_string());
     document["setup_key_id"] = json!(record.id);
     output.document(&document);
     output.line(format_args!("Product {} is defined in {}.", file.name, path.display()));

@@ -161,7 +161,7 @@ async fn load_host(arguments: &Arguments, host: &str, output: Output) -> Result<
     let product = ProductFile::read(path)?;
     let frames = Frames::new(&product, arguments.clients)
         .map_err(|reason| Problem::new(Exit::Usage, format!("{}: {reason}", path.display())))?;
-    let host = with_port(host);
+    let host = with_port(host).map_err(|reason| Problem::new(Exit::Usage, reason))?;
     let target = resolve(&host).await?;
     let load = Load {
         target,
@@ -197,7 +197,13 @@ async fn load_host(arguments: &Arguments, host: &str, output: Output) -> Result<
     document["verified"] = json!(trust.verified);
     document["not_trusted"] = json!(trust.failed);
     output.line(report::text(&tally, &trust));
-    let exit = if interrupted { Exit::Interrupted } else { verdict(&tally, &trust, &host)? };
+    if interrupted {
+        output.document(&document);
+        return Ok(Exit::Interrupted);
+    }
+    // The figures are wanted all the more when they are not those of a host that does its work.
+    let exit =
+        verdict(&tally, &trust, &host).map_err(|problem| problem.with_details(document.clone()))?;
     output.document(&document);
     Ok(exit)
 }
@@ -218,9 +224,13 @@ fn verdict(tally: &Tally, trust: &frames::Trust, host: &str) -> Result<Exit, Pro
         return Err(Problem::new(Exit::NotTrusted, cause).advise("is it a host of headcount?"));
     }
     if tally.granted == 0 && tally.refused > 0 {
-        let reason = tally.refusal.map_or("refused", |refusal| refusal.name());
-        return Err(Problem::new(Exit::Refused, format!("{host} refuses: {reason}"))
-            .advise("check that it serves this product: headcount host status"));
+        let (reason, code) =
+            tally.refusal.map_or(("refused", 0), |refusal| (refusal.name(), refusal.code()));
+        return Err(Problem::new(
+            Exit::Refused,
+            format!("{host} refuses: {reason} (status {code})"),
+        )
+        .advise("check that it serves this product: headcount host status"));
     }
     if tally.granted == 0 {
         let cause = match &tally.error {

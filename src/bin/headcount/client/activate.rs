@@ -3,11 +3,11 @@
 use std::num::NonZeroU8;
 
 use clap::Args;
-use headcount::client::{Client, Discard, Event, Failure, Outcome, Step};
-use headcount::daemon::{Clock, ExchangeError, SystemClock, Transport, ask, system_rng};
-use headcount::wire::Refusal;
+use headcount::client::{Client, Event, Outcome, Step};
+use headcount::daemon::{Clock, SystemClock, Transport, ask, system_rng};
 use rand_core::CryptoRng;
 
+use super::asked::{self, Asked, most_telling};
 use super::installed::{Installed, State};
 use super::{ConfigArgument, report};
 use crate::output::{Exit, Output, Problem};
@@ -47,22 +47,34 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         client.prefer_host(u8::try_from(index).unwrap_or_default());
     }
     client.ask_now(clock.now());
-    let round = Round { installed: &installed, hosts: &hosts, transport, clock, output };
+    let round = Round { hosts: &hosts, transport, clock, output };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Problem::new(Exit::Failed, format!("cannot start: {error}")))?;
-    let asked = runtime.block_on(async {
+    let mut asked = Vec::new();
+    let done = runtime.block_on(async {
         tokio::select! {
-            asked = round.ask_all(&mut client, &mut state, &mut rng) => Some(asked),
+            // Listened for before anything is sent.
+            biased;
             _ = tokio::signal::ctrl_c() => None,
+            done = round.ask_all(&mut client, &mut state, &mut rng, &mut asked) => Some(done),
         }
     });
-    let Some(asked) = asked else { return Ok(Exit::Interrupted) };
-    asked?;
-    let document = report::document(&installed, &client, clock.now());
-    let exit =
-        conclude(&client, &round).map_err(|problem| problem.with_details(document.clone()))?;
+    let mut document = report::document(&installed, &client, clock.now());
+    document["hosts"] = asked::document(&asked);
+    let Some(done) = done else {
+        let interrupted = Problem::new(Exit::Interrupted, "interrupted before a host answered");
+        return Err(interrupted.with_details(document));
+    };
+    done.map_err(|problem| problem.with_details(document.clone()))?;
+    let counts = |asked: &&Asked| matches!(asked.exit(), Exit::Done | Exit::BelowThreshold);
+    if let Some(answered) = asked.iter().find(counts) {
+        // Only a convenience for the next run, and the activation is safe: no reason to fail.
+        let _ = installed.remember_host(&answered.host);
+    }
+    let exit = conclude(&client, &round, &asked)
+        .map_err(|problem| problem.with_details(document.clone()))?;
     output.document(&document);
     Ok(exit)
 }
@@ -91,7 +103,6 @@ pub(super) fn rearm(config: &ConfigArgument, output: Output) -> Result<Exit, Pro
 
 /// One round of asking, as far as the client wants to go now.
 struct Round<'a> {
-    installed: &'a Installed,
     hosts: &'a [String],
     transport: Transport,
     clock: SystemClock,
@@ -104,8 +115,9 @@ impl Round<'_> {
         client: &mut Client<'_>,
         state: &mut State,
         rng: &mut impl CryptoRng,
+        asked: &mut Vec<Asked>,
     ) -> Result<(), Problem> {
-        let Self { installed, hosts, transport, clock, output } = self;
+        let Self { hosts, transport, clock, output } = self;
         loop {
             match client.poll(clock.now(), rng) {
                 Step::Save => state.save(&client.image(clock.now()))?,
@@ -114,20 +126,17 @@ impl Round<'_> {
                 Step::Send { host } => {
                     let Some(host) = hosts.get(usize::from(host)) else { return Ok(()) };
                     output.line(format_args!("Asking {host} ({transport}) ..."));
-                    match ask(client, clock, rng, *transport, host).await {
-                        Ok(_) => installed.remember_host(host)?,
-                        Err(error) => output.line(format_args!("  {}", failure(&error))),
+                    let ended = ask(client, clock, rng, *transport, host).await;
+                    let answer = Asked { host: host.clone(), ended };
+                    if answer.exit() != Exit::Done {
+                        output.line(format_args!("  {}", answer.reason()));
                     }
+                    // After an automatic rearm the same host is asked again: the later word counts.
+                    asked.retain(|earlier| earlier.host != answer.host);
+                    asked.push(answer);
                 }
             }
         }
-    }
-}
-
-fn failure(error: &ExchangeError<Discard>) -> String {
-    match error {
-        ExchangeError::Discarded(discard) => format!("answer discarded: {discard}"),
-        other => other.to_string(),
     }
 }
 
@@ -149,66 +158,21 @@ fn tell(event: Event, output: Output) {
     }
 }
 
-/// Says how the last exchange ended, the cause first.
-fn conclude(client: &Client<'_>, round: &Round<'_>) -> Result<Exit, Problem> {
-    let now = round.clock.now();
-    let still = if client.is_activated(now) {
-        format!(" The machine stays activated for {}.", report::left(client.licence(now)))
+/// Says how it ended, the cause first.
+fn conclude(client: &Client<'_>, round: &Round<'_>, asked: &[Asked]) -> Result<Exit, Problem> {
+    let licence = client.licence(round.clock.now());
+    if let Some(Asked { ended: Ok(Outcome::Activated { count }), .. }) = most_telling(asked) {
+        round.output.line(format_args!(
+            "Activated for {}. The host counts {count}.",
+            report::left(licence)
+        ));
+        return Ok(Exit::Done);
+    }
+    let problem = asked::problem(asked);
+    Err(if client.is_activated(round.clock.now()) {
+        problem
+            .advise_also(format_args!("The machine stays activated for {}.", report::left(licence)))
     } else {
-        String::new()
-    };
-    let problem = |exit, cause: String, advice: &str| {
-        Err(Problem::new(exit, cause).advise(format_args!("{advice}{still}")))
-    };
-    match client.last_attempt() {
-        Some(Ok(Outcome::Activated { count })) => {
-            round.output.line(format_args!(
-                "Activated for {}. The host counts {count}.",
-                report::left(client.licence(now))
-            ));
-            Ok(Exit::Done)
-        }
-        Some(Ok(Outcome::BelowThreshold { count, required })) => problem(
-            Exit::BelowThreshold,
-            format!(
-                "the host counts {count} {}, this product needs {required}",
-                if count == 1 { "machine" } else { "machines" }
-            ),
-            "Start more machines and ask again. Do clones share an id, or several hosts the machines?",
-        ),
-        Some(Ok(Outcome::Refused(refusal))) => problem(
-            Exit::Refused,
-            format!("the host refused: {}", refusal_cause(refusal)),
-            &format!("'headcount explain {}' tells more.", refusal.name()),
-        ),
-        Some(Err(Failure::Discarded(skew @ Discard::ClockSkew(_)))) => problem(
-            Exit::Refused,
-            skew.to_string(),
-            "At most 4 h are allowed. Set this machine's clock, or the host's.",
-        ),
-        Some(Err(Failure::Discarded(discard))) => problem(
-            Exit::NotTrusted,
-            format!("the answer is not to be trusted: {discard}"),
-            "Is this a host of this product's vendor, and enrolled?",
-        ),
-        Some(Err(Failure::NoAnswer)) | None => problem(
-            Exit::NobodyAnswered,
-            format!("nobody answered: {}", round.hosts.join(", ")),
-            "Does the host run, is it enrolled for this product, and is port 1688 open on the way? \
-             A host is silent to requests with another setup key.",
-        ),
-    }
-}
-
-fn refusal_cause(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::UnknownProduct => "it does not serve this product",
-        Refusal::NotCovered => "its certificate does not cover this product",
-        Refusal::ClockSkew => "the clocks are more than 4 h apart",
-        Refusal::NotEnrolled => "its certificate is not valid now",
-        Refusal::UnknownKey => "the key is unknown",
-        Refusal::KeyExhausted => "the key is used up",
-        Refusal::KeyBlocked => "the key is blocked",
-        Refusal::Busy => "it is busy",
-    }
+        problem
+    })
 }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use headcount::daemon::files::{self, Secrecy};
-use headcount::daemon::{ClientConfig, ProductFile};
+use headcount::daemon::{ClientConfig, with_port};
 use serde_json::json;
 
+use crate::folder::NewProduct;
 use crate::output::{Exit, Output, Problem};
 
 /// Make a new client's folder: configuration and product file.
@@ -40,14 +41,18 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         let cause = format!("{} exists: this folder holds a client", config_path.display());
         return Err(Problem::new(Exit::Usage, cause).advise("Choose another folder."));
     }
-    let file = ProductFile::read(product)?;
-    let name = product.file_name().map(PathBuf::from).unwrap_or_default();
+    for host in hosts {
+        with_port(host).map_err(|reason| Problem::new(Exit::Usage, reason))?;
+    }
+    let product = NewProduct::read(product)?;
     files::create_private_dir(folder)?;
-    file.write(&folder.join(&name))?;
-    let config = ClientConfig::new(name, hosts.clone());
+    product.write(folder)?;
+    let NewProduct { file_name, file } = product;
+    let config = ClientConfig::new(file_name.into(), hosts.clone());
     files::write_toml(&config_path, HEADER, &config, Secrecy::Public)?;
-    output.document(&json!({ "config": config_path, "product": file.name }));
-    output.line(format_args!("Made {} for product {}.", config_path.display(), file.name));
+    let config_path = config_path.display();
+    output.document(&json!({ "config": config_path.to_string(), "product": file.name }));
+    output.line(format_args!("Made {config_path} for product {}.", file.name));
     output.line(format_args!("Next: headcount client activate --config {}", folder.display()));
     Ok(Exit::Done)
 }

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::num::NonZeroU8;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use headcount::client::{Client, IMAGE_LEN, Machine, Product};
 use headcount::daemon::files::{self, FileError, Secrecy};
@@ -15,6 +16,10 @@ use rand_core::CryptoRng;
 
 use super::ConfigArgument;
 use crate::output::{Exit, Problem};
+
+/// How long one command waits for another that works on the same state, as the authority's do.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// What a client refers to, read from its files.
 pub(super) struct Installed {
@@ -66,7 +71,8 @@ impl Installed {
         if hosts.len() > usize::from(u8::MAX) {
             return Err(Problem::new(Exit::Usage, "more than 255 hosts"));
         }
-        Ok(hosts.iter().map(|host| with_port(host)).collect())
+        let full = hosts.iter().map(|host| with_port(host));
+        full.collect::<Result<_, _>>().map_err(|reason| Problem::new(Exit::Usage, reason))
     }
 
     /// Opens the state for this process alone.
@@ -123,14 +129,21 @@ impl Installed {
         let path = self.folder.join("lock");
         let open = OpenOptions::new().create(true).write(true).truncate(false).open(&path);
         let file = open.map_err(|error| FileError::new(&path, "cannot open", error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                Err(Problem::new(Exit::Failed, "another headcount works on this client's state")
-                    .advise("Try again when it is done."))
-            }
-            Err(TryLockError::Error(error)) => {
-                Err(FileError::new(&path, "cannot lock", error).into())
+        let start = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => {
+                    std::thread::sleep(LOCK_POLL);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let cause = "another headcount works on this client's state";
+                    return Err(Problem::new(Exit::Failed, cause)
+                        .advise("It may be waiting for a host. Try again when it is done."));
+                }
+                Err(TryLockError::Error(error)) => {
+                    return Err(FileError::new(&path, "cannot lock", error).into());
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `headcount client`: the product's side, as a program.
 
 mod activate;
+mod asked;
 mod init;
 mod installed;
 mod report;

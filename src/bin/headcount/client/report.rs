@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU8;
 
-use headcount::client::{Client, Licence};
+use headcount::client::{Client, Event, Licence, Step};
 use headcount::daemon::{Clock, SystemClock, date, system_rng};
 use headcount::time::Now;
 use headcount::wire::LicenceStatus;
@@ -19,11 +19,19 @@ pub(super) fn status(config: &ConfigArgument, output: Output) -> Result<Exit, Pr
     let mut rng = system_rng();
     let mut state = installed.open()?;
     let mut client = installed.client(&product, NonZeroU8::MIN, &state, now, &mut rng)?;
-    // A first look is a first start, too: the machine's id and grace begin here.
-    if let headcount::client::Step::Save = client.poll(now, &mut rng) {
-        state.save(&client.image(now))?;
+    let mut rejection = None;
+    loop {
+        match client.poll(now, &mut rng) {
+            // A first look is a first start, too: the machine's id and grace begin here.
+            Step::Save => state.save(&client.image(now))?,
+            Step::Report(Event::StoredActivationRejected(why)) => rejection = Some(why.to_string()),
+            Step::Report(_) => {}
+            Step::Send { .. } | Step::Wait { .. } => break,
+        }
     }
-    output.document(&document(&installed, &client, now));
+    let mut document = document(&installed, &client, now);
+    document["rejection"] = json!(rejection);
+    output.document(&document);
     let product = &installed.product_file;
     let licence = client.licence(now);
     output.line(format_args!(
@@ -34,6 +42,9 @@ pub(super) fn status(config: &ConfigArgument, output: Output) -> Result<Exit, Pr
     output.line(format_args!("Time left    {}", left(licence)));
     output.line(format_args!("Machine id   {}", client.cmid()));
     output.line(format_args!("Rearms left  {}", client.rearms_left()));
+    if let Some(rejection) = rejection {
+        output.line(format_args!("Rejected     the stored activation does not count: {rejection}"));
+    }
     if let Some(activation) = client.activation() {
         output.line(format_args!("Host         {}", activation.host_id));
         output.line(format_args!(

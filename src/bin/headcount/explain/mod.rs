@@ -175,6 +175,13 @@ mod tests {
     }
 
     #[test]
+    fn clocks_far_apart_are_a_refusal_and_no_matter_of_trust() {
+        let causes = |code: &str| look_up(code)[0].causes.concat();
+        assert!(causes("exit:4").contains("clocks are more than 240 minutes apart"));
+        assert!(!causes("exit:6").contains("240 minutes"));
+    }
+
+    #[test]
     fn every_licence_status_is_explained() {
         let all = LicenceStatus::ALL.iter();
         let expected: Vec<_> = all.map(|status| (Some(*status as u16), status.name())).collect();

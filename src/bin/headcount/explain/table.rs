@@ -158,7 +158,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         4,
         "refused",
         "The host or the authority answered with a refusal.",
-        &["The message names the status code."],
+        &[
+            "The message names the status code.",
+            "The clocks are more than 240 minutes apart (status 3): the client says by how much, and \
+             does not believe the answer for anything else.",
+            "Without a status code: the product cannot be rearmed by hand any more.",
+        ],
         &["'headcount explain status:CODE' tells more of it."],
     ),
     exit(
@@ -185,7 +190,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "It is of another vendor or another authority: the product's root key did not sign it.",
             "It answers another request.",
             "It was changed on the way.",
-            "The clock, or the host's, stands far from the time at which it was made.",
+            "The host's clock is far behind what a host has said before.",
         ],
         &[
             "The message names the check that failed.",

@@ -15,6 +15,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{ConfigArgument, Installed};
+use crate::folder::keep_apart;
 use crate::output::{Exit, Output, Problem};
 
 /// Ask the vendor for a certificate (--out), and take the answer (--apply).
@@ -34,7 +35,8 @@ pub(crate) struct Arguments {
     /// The host key from the vendor. Other users of this machine may see it: prefer --key-file.
     #[arg(long, value_name = "KEY", conflicts_with = "apply")]
     key: Option<String>,
-    /// A file with the host key, or - for standard input.
+    /// A file with the host key in its first line, or - for standard input. Empty lines and those
+    /// that begin with # are passed over.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["apply", "key"])]
     key_file: Option<PathBuf>,
     /// Take the vendor's answer from this file.
@@ -45,7 +47,12 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
     let host = Installed::read(&arguments.config)?;
     match (&arguments.out, &arguments.apply) {
-        (Some(out), _) => request(&host, &arguments.host_key()?, out, output),
+        (Some(out), _) => {
+            if let Some(key_file) = &arguments.key_file {
+                keep_apart(key_file, out)?;
+            }
+            request(&host, &arguments.host_key()?, out, output)
+        }
         (None, Some(answer)) => apply(&host, answer, output),
         // clap asks for one of them.
         (None, None) => Err(Problem::new(Exit::Usage, "either --out or --apply, please")),
@@ -62,7 +69,7 @@ impl Arguments {
                     .advise("Give the vendor's host key with --key-file FILE or --key KEY."));
             }
         });
-        let key = ProductKey::from_text(text.trim()).map_err(|error| {
+        let key = ProductKey::from_text(key_in(&text)).map_err(|error| {
             Problem::new(Exit::Usage, error).advise("Compare it with the original.")
         })?;
         if key.kind() == KeyKind::Host {
@@ -71,6 +78,13 @@ impl Arguments {
         Err(Problem::new(Exit::Usage, "this product key is not a host key")
             .advise("Setup keys are in product files; hosts are enrolled with a host key."))
     }
+}
+
+/// The key in a file: its first line that is no comment. So what 'authority key new' prints can be
+/// handed on as it is.
+fn key_in(text: &str) -> &str {
+    let mut lines = text.lines().map(str::trim);
+    lines.find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default()
 }
 
 fn read_text(path: &Path) -> Result<String, Problem> {
@@ -115,11 +129,15 @@ fn request(
     host.files.write_pending_enrolment(&frame)?;
     files::write(out, &frame, Secrecy::Public)?;
     let id = trust::host_id(&signer.public_key());
-    output
-        .document(&json!({ "request": out, "host_id": id.to_string(), "key_id": key.key_id().0 }));
-    output.line(format_args!("Wrote the request of host {id} to {}.", out.display()));
-    output
-        .line("Send it to the vendor, and take the answer with: headcount host enrol --apply FILE");
+    let out = out.display();
+    output.document(&json!({
+        "request": out.to_string(), "host_id": id.to_string(), "key_id": key.key_id().0,
+    }));
+    output.line(format_args!("Wrote the request of host {id} to {out}."));
+    output.line(
+        "Send it to the vendor, and take the answer with: headcount host enrol --config DIR --apply \
+         FILE",
+    );
     Ok(Exit::Done)
 }
 
@@ -130,7 +148,7 @@ fn apply(host: &Installed, answer: &Path, output: Output) -> Result<Exit, Proble
     let bytes = files::read(answer)?;
     let frame: &Frame = wire::frame_from_slice(&bytes).map_err(|error| malformed(answer, error))?;
     let signer = host.files.read_key()?;
-    let roots = all_roots(&host.products).map_err(|error| Problem::new(Exit::Usage, error))?;
+    let roots = all_roots(host.products()?).map_err(|error| Problem::new(Exit::Usage, error))?;
     let response = trust::verify_enrolment_response(frame, &request, &signer.public_key(), &roots)
         .map_err(|error| {
             Problem::new(Exit::NotTrusted, error)

@@ -1,17 +1,21 @@
 //! `headcount host init`.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use headcount::daemon::files::{self, Secrecy};
-use headcount::daemon::{HostConfig, HostFiles, Listen, ProductFile, system_rng};
+use headcount::daemon::{HostConfig, HostFiles, Listen, system_rng};
 use headcount::trust::{self, Signer};
 use serde_json::json;
 
+use crate::folder::NewProduct;
 use crate::output::{Exit, Output, Problem};
 
 /// Make a new host's folder: configuration, host key, product files.
+///
+/// A host key that is in the folder already is kept, so that this can be repeated when it was broken
+/// off. Products can also be added later: 'products' in host.toml lists their files.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  headcount host init /etc/headcount --product router.product.toml"
@@ -21,7 +25,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// A product file from the vendor; may be repeated.
-    #[arg(long = "product", value_name = "FILE", required = true)]
+    #[arg(long = "product", value_name = "FILE")]
     products: Vec<PathBuf>,
     /// Address and port to listen on, for TCP and UDP; may be repeated. All addresses, port 1688,
     /// when absent.
@@ -54,31 +58,38 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         config.listen = listen.iter().map(both).collect();
     }
     // Read all before anything is written.
-    let products: Vec<_> = products
-        .iter()
-        .map(|path| Ok((file_name(path)?, ProductFile::read(path)?)))
-        .collect::<Result<_, Problem>>()?;
+    let products = NewProduct::read_all(products)?;
     files::create_private_dir(folder)?;
-    let key = HostFiles::new(folder.join(&config.state)).init(&mut system_rng())?;
-    for (name, product) in products {
-        product.write(&folder.join(&name))?;
-        config.products.push(name.into());
+    let host = HostFiles::new(folder.join(&config.state));
+    let (key, origin) = if host.has_key() {
+        (host.read_key()?, "the host key was there already")
+    } else {
+        (host.init(&mut system_rng())?, "a new host key")
+    };
+    for product in products {
+        product.write(folder)?;
+        config.products.push(product.file_name.into());
     }
     files::write_toml(&config_path, HEADER, &config, Secrecy::Public)?;
 
     let id = trust::host_id(&key.public_key());
-    output.document(&json!({ "config": config_path, "host_id": id.to_string() }));
-    output.line(format_args!("Made {} and a host key.", config_path.display()));
+    output.document(&json!({
+        "config": config_path.display().to_string(),
+        "host_id": id.to_string(),
+        "products": config.products,
+    }));
+    output.line(format_args!("Made {}; {origin}.", config_path.display()));
     output.line(format_args!("Host id {id}."));
+    if config.products.is_empty() {
+        output.line(format_args!(
+            "It has no product yet: copy the vendor's product files into {} and list them under \
+             'products' in host.toml.",
+            folder.display()
+        ));
+    }
     output.line(format_args!(
         "Next: headcount host enrol --config {} --key-file FILE --out request.bin",
         folder.display()
     ));
     Ok(Exit::Done)
-}
-
-fn file_name(path: &Path) -> Result<String, Problem> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    name.map(str::to_owned)
-        .ok_or_else(|| Problem::new(Exit::Usage, format!("{} is no file", path.display())))
 }

@@ -64,16 +64,23 @@ impl Installed {
             Problem::from(error).advise("'headcount host init DIR' makes a new host's folder.")
         })?;
         let products = config.read_products()?;
-        if products.is_empty() {
-            return Err(Problem::new(Exit::Usage, "the configuration names no product")
-                .advise("List the vendor's product files under 'products' in host.toml."));
-        }
         let files = HostFiles::new(config.state_folder());
         Ok(Self { config, files, products })
     }
 
+    /// The products, at least one: without any there is nothing to count and nobody to believe.
+    fn products(&self) -> Result<&[ProductFile], Problem> {
+        if self.products.is_empty() {
+            return Err(Problem::new(Exit::Usage, "this host has no product to serve yet").advise(
+                "Copy the vendor's product files into its folder and list them in host.toml: \
+                 products = [\"router.product.toml\"]",
+            ));
+        }
+        Ok(&self.products)
+    }
+
     fn memory(&self) -> Result<HostMemory, Problem> {
-        HostMemory::for_products(&self.products).map_err(|error| Problem::new(Exit::Usage, error))
+        HostMemory::for_products(self.products()?).map_err(|error| Problem::new(Exit::Usage, error))
     }
 }
 

@@ -20,9 +20,6 @@ use report::{Encoding, Report, Source};
 use text::Text;
 use verify::Against;
 
-/// How much of standard input is read: as much as of a file.
-const LARGEST: u64 = 16 << 20;
-
 const EXAMPLES: &str = "\
 Examples:
   headcount inspect request.bin
@@ -85,7 +82,7 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Problem> {
         return Ok(files::read(path).map(Zeroizing::new)?);
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    std::io::stdin().lock().take(LARGEST).read_to_end(&mut bytes).map_err(|error| {
+    std::io::stdin().lock().take(files::LARGEST).read_to_end(&mut bytes).map_err(|error| {
         Problem::new(Exit::Failed, format!("cannot read standard input: {error}"))
     })?;
     Ok(bytes)
