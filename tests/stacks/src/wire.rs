@@ -48,6 +48,7 @@ struct Inner {
 pub struct Card {
     wire: Wire,
     number: usize,
+    room: usize,
 }
 
 /// A TCP segment or UDP datagram that somebody sent, whether it arrived or not.
@@ -132,7 +133,7 @@ impl Wire {
     pub fn card(&self) -> Card {
         let mut inner = self.0.borrow_mut();
         inner.inboxes.push(VecDeque::new());
-        Card { wire: self.clone(), number: inner.inboxes.len() - 1 }
+        Card { wire: self.clone(), number: inner.inboxes.len() - 1, room: usize::MAX }
     }
 
     /// From now on, only those segments and datagrams are carried for which this says yes.
@@ -202,6 +203,11 @@ impl Card {
         self.number
     }
 
+    /// How many frames it takes before it is full. What answers a received frame always has room.
+    pub fn set_room(&mut self, frames: usize) {
+        self.room = frames;
+    }
+
     /// Puts a frame of any content on the wire.
     pub fn send_raw(&self, frame: &[u8]) {
         self.wire.carry(self.number, frame);
@@ -245,6 +251,7 @@ macro_rules! device {
                 }
 
                 fn transmit(&mut self, _: Instant) -> Option<Room<'_>> {
+                    self.room = self.room.checked_sub(1)?;
                     Some(Room(&self.wire, self.number))
                 }
 

@@ -157,27 +157,77 @@ fn an_answer_outlives_the_closing_of_its_connection_and_the_loss_of_its_segment(
     assert_eq!(lost.get(), 2);
 }
 
+/// Whether a stack has a connection that is not over.
+fn has_connection<const BACKLOG: usize>(stack: &mut Idle<Adapter<BACKLOG>>) -> bool {
+    let mut sockets = stack.0.sockets_mut().iter();
+    sockets.any(|(_, socket)| matches!(socket, Socket::Tcp(socket) if socket.is_active()))
+}
+
 #[test]
-fn a_peer_who_vanishes_holds_a_closed_socket_for_30_s_at_most() {
-    let wire = Wire::new(Conditions::GOOD, 5);
-    let mut site = server::<1, 1>(&wire, 2);
-    let mut peer = Peer::new(&wire, 1);
-    let mut socket = peer.connect(&wire, &mut site).unwrap();
-    assert_eq!(peer.stack().send(&mut socket, &REQUEST), Ok(250));
-    // The request goes through, and then nothing any more.
-    wire.filter(|sent| sent.card != 0 || sent.payload.is_empty());
-    run_for(&wire, &mut [&mut site, &mut peer.0], 10);
-    wire.filter(|_| false);
-    site.tcp.close(&mut site.stack);
-    site.udp.close(&mut site.stack);
-    let mut stack = Idle(site.stack);
-    let closing = |stack: &mut Idle<Adapter<1>>| {
-        stack.0.sockets_mut().iter().any(|(_, s)| matches!(s, Socket::Tcp(s) if s.is_active()))
-    };
-    run_for(&wire, &mut [&mut stack], 29_000);
-    assert!(closing(&mut stack));
-    run_for(&wire, &mut [&mut stack], 2_000);
-    assert!(!closing(&mut stack));
+fn a_peer_who_vanishes_or_never_closes_holds_a_closed_socket_for_30_s_at_most() {
+    for vanishes in [false, true] {
+        let wire = Wire::new(Conditions::GOOD, 5);
+        let mut site = server::<1, 1>(&wire, 2);
+        let mut peer = Peer::new(&wire, 1);
+        let mut socket = peer.connect(&wire, &mut site).unwrap();
+        assert_eq!(peer.stack().send(&mut socket, &REQUEST), Ok(250));
+        wire.filter(move |sent| !vanishes || sent.card != 0 || sent.payload.is_empty());
+        run_for(&wire, &mut [&mut site, &mut peer.0], 10);
+        wire.filter(move |_| !vanishes);
+        site.tcp.close(&mut site.stack);
+        site.udp.close(&mut site.stack);
+        let mut stack = Idle(site.stack);
+        run_for(&wire, &mut [&mut stack, &mut peer.0], 29_000);
+        assert!(has_connection(&mut stack), "vanishes: {vanishes}");
+        let now = smoltcp::time::Instant::from_millis(wire.now().cast_signed());
+        let wake_at = stack.0.poll(now).unwrap();
+        assert!(wake_at <= now + smoltcp::time::Duration::from_secs(1), "vanishes: {vanishes}");
+        run_for(&wire, &mut [&mut stack, &mut peer.0], 2_000);
+        assert!(!has_connection(&mut stack), "vanishes: {vanishes}");
+    }
+}
+
+#[test]
+fn a_peer_who_vanishes_gives_way_after_3_s() {
+    let wire = Wire::new(Conditions::GOOD, 6);
+    let mut stack = adapter::<1>(&wire, 1, 0);
+    let mut listener = TcpClientStack::socket(&mut stack).unwrap();
+    TcpFullStack::bind(&mut stack, &mut listener, PORT).unwrap();
+    stack.listen(&mut listener).unwrap();
+    let mut host = Idle(stack);
+    let mut first = Peer::new(&wire, 1);
+    first.connect(&wire, &mut host).unwrap();
+    run_for(&wire, &mut [&mut host, &mut first.0], 10);
+    let (mut connection, _) = host.0.accept(&mut listener).unwrap();
+    // An answer that is never acknowledged, in the only socket.
+    wire.filter(|sent| sent.card != 1);
+    assert_eq!(host.0.send(&mut connection, &ANSWER), Ok(250));
+    host.0.close(connection).unwrap();
+    let closed_at = wire.now();
+    Peer::new(&wire, 1).connect(&wire, &mut host).unwrap();
+    let waited = wire.now() - closed_at;
+    assert!((3_000..10_000).contains(&waited), "{waited} ms");
+}
+
+#[test]
+fn whoever_resets_before_being_accepted_leaves_no_hole_in_the_backlog() {
+    let wire = Wire::new(Conditions::GOOD, 17);
+    let mut stack = adapter::<2>(&wire, 2, 1);
+    let mut listener = TcpClientStack::socket(&mut stack).unwrap();
+    TcpFullStack::bind(&mut stack, &mut listener, PORT).unwrap();
+    stack.listen(&mut listener).unwrap();
+    let mut host = Idle(stack);
+    let mut peer = Peer::new(&wire, 2);
+    for round in 0..3 {
+        let connections = [(); 2].map(|()| peer.connect(&wire, &mut host).unwrap());
+        reset_all(peer.stack());
+        run_for(&wire, &mut [&mut host, &mut peer.0], 10);
+        let nobody = host.0.accept(&mut listener);
+        assert!(matches!(nobody, Err(nb::Error::WouldBlock)), "round {round}");
+        for connection in connections {
+            peer.stack().close(connection).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -47,8 +47,8 @@ pub const LINGER: Duration = Duration::from_secs(30);
 pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long a UDP socket may fail to send its oldest datagram. Then all that it has queued is
-/// dropped, in both directions. No shorter than smoltcp's wait between two questions for a
-/// neighbour's address.
+/// dropped, in both directions. This is smoltcp's own wait between two questions for a neighbour's
+/// address, after which it wants to be polled.
 pub const STALL: Duration = Duration::from_secs(1);
 
 /// Frames that one call of [`Stack::poll`] takes from the device at most.
@@ -133,8 +133,7 @@ impl<'a, D: Device, const SOCKETS: usize, const BACKLOG: usize> Stack<'a, D, SOC
         if more {
             return Some(now);
         }
-        let wake_at =
-            [self.interface.poll_at(now, &self.sockets), self.tcp_wake_at(), self.udp_wake_at()];
+        let wake_at = [self.interface.poll_at(now, &self.sockets), self.tcp_wake_at()];
         wake_at.into_iter().flatten().min().map(|at| at.max(now))
     }
 
@@ -162,8 +161,8 @@ impl<'a, D: Device, const SOCKETS: usize, const BACKLOG: usize> Stack<'a, D, SOC
             let mut gate = Gate::new(&mut self.device, &full);
             match self.interface.poll_ingress_single(self.now, &mut gate, &mut self.sockets) {
                 PollIngressSingleResult::None => return false,
-                PollIngressSingleResult::PacketProcessed => {}
-                PollIngressSingleResult::SocketStateChanged => self.tend_tcp(),
+                PollIngressSingleResult::PacketProcessed
+                | PollIngressSingleResult::SocketStateChanged => {}
             }
         }
         true
