@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use embedded_nal::{TcpFullStack, UdpFullStack};
+use embedded_nal::{TcpClientStack, TcpFullStack, UdpFullStack};
 use headcount::time::Instant;
 use headcount::transport::{Exchange, Failure, Progress, TcpServer, UdpServer};
 use headcount::wire::Frame;
@@ -70,6 +70,31 @@ impl<S: Stack> Node for Idle<S> {
 
 /// Never, for a test.
 const FAR: Instant = Instant::from_millis(u64::MAX);
+
+/// A host that accepts connections and closes them.
+pub struct HangsUp<S: TcpFullStack> {
+    stack: S,
+    listener: S::TcpSocket,
+}
+
+impl<S: TcpFullStack> HangsUp<S> {
+    pub fn new(mut stack: S) -> Self {
+        let mut listener = stack.socket().unwrap();
+        stack.bind(&mut listener, PORT).unwrap();
+        stack.listen(&mut listener).unwrap();
+        Self { stack, listener }
+    }
+}
+
+impl<S: Stack + TcpFullStack> Node for HangsUp<S> {
+    fn turn(&mut self, now: Instant) -> Instant {
+        self.stack.run(now);
+        while let Ok((connection, _)) = self.stack.accept(&mut self.listener) {
+            TcpClientStack::close(&mut self.stack, connection).unwrap();
+        }
+        self.stack.run(now).unwrap_or(FAR)
+    }
+}
 
 /// Both servers of a host on one stack. They answer what `answer` says.
 pub struct Site<S: TcpFullStack + UdpFullStack, F, const PLACES: usize> {

@@ -11,7 +11,7 @@ use headcount::transport::{Failure, TcpExchange, Timeouts};
 use headcount::wire::Frame;
 use headcount_stacks::forge;
 use headcount_stacks::nal::{Error, TcpSocket};
-use headcount_stacks::node::{Asker, Idle, Node, PORT, Site, run_for, run_until};
+use headcount_stacks::node::{Asker, HangsUp, Idle, Node, PORT, Site, run_for, run_until};
 use headcount_stacks::stack::{Adapter, adapter};
 use headcount_stacks::wire::{Conditions, Sent, Wire, address};
 use smoltcp::socket::Socket;
@@ -319,6 +319,16 @@ fn a_host_that_closes_or_resets_ends_the_exchange_at_once() {
     reset_all(&mut site.0);
     run_for(&wire, &mut nodes(&mut site, &mut clients), 10);
     assert_eq!(clients[0].result(), Err(Failure::ClosedEarly { received: 0 }));
+}
+
+#[test]
+fn a_host_that_hangs_up_on_whoever_connects_ends_the_exchange_at_once() {
+    let wire = Wire::new(Conditions::GOOD, 18);
+    let mut host = HangsUp::new(adapter::<2>(&wire, 4, 0));
+    let mut clients = [client(&wire)];
+    let time = run_until(&wire, &mut nodes(&mut host, &mut clients), 60_000);
+    assert_eq!(clients[0].result(), Err(Failure::ClosedEarly { received: 0 }));
+    assert!(time < 100, "{time} ms");
 }
 
 #[test]

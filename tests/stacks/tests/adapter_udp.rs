@@ -55,6 +55,14 @@ fn a_burst_is_answered() {
 }
 
 #[test]
+fn without_a_socket_the_exchange_ends_at_once() {
+    let wire = Wire::new(Conditions::GOOD, 10);
+    let mut client: Client = Asker::asks(adapter(&wire, 1, 0), UdpExchange::new(host(), REQUEST));
+    run_until(&wire, &mut [&mut client], 60_000);
+    assert_eq!(client.end, Some((0, Err(Failure::NoSocket))));
+}
+
+#[test]
 fn where_nothing_is_the_exchange_ends_by_the_clock() {
     // Neither a host at this address, nor a socket at this port.
     for exists in [false, true] {

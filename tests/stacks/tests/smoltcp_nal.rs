@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use embedded_nal::{TcpClientStack, TcpFullStack, UdpClientStack, nb};
 use headcount::time::Instant;
-use headcount::transport::{Exchange, Failure, TcpExchange, Timeouts, UdpExchange};
+use headcount::transport::{Exchange, Failure, Progress, TcpExchange, Timeouts, UdpExchange};
 use headcount::wire::Frame;
 use headcount_stacks::forge;
-use headcount_stacks::node::{Asker, Idle, Node, PORT, Site, run_for, run_until};
+use headcount_stacks::node::{Asker, HangsUp, Idle, Node, PORT, Site, run_for, run_until};
 use headcount_stacks::stack::{Adapter, SmoltcpNal, adapter, smoltcp_nal};
 use headcount_stacks::wire::{Conditions, Wire, address};
 use smoltcp::socket::Socket;
@@ -166,6 +166,24 @@ fn a_host_that_closes_or_resets_ends_the_exchange_at_once() {
     }
     run_for(&wire, &mut [&mut site, &mut client], 20);
     assert_eq!(client.result(), Err(Failure::ClosedEarly { received: 0 }));
+}
+
+#[test]
+fn a_host_that_hangs_up_before_the_exchange_looks_is_given_up_by_the_clock() {
+    let wire = Wire::new(Conditions::GOOD, 10);
+    let mut host = HangsUp::new(adapter::<2>(&wire, 4, 0));
+    // The stack runs by itself, as it does in an interrupt.
+    let mut stack = Idle(smoltcp_nal(&wire, 1, 0));
+    let mut exchange = tcp();
+    let end = loop {
+        match exchange.poll(&mut stack.0, Instant::from_millis(wire.now())) {
+            Progress::Pending { .. } => run_for(&wire, &mut [&mut host, &mut stack], 100),
+            end => break end,
+        }
+    };
+    // What was connected and closed in between is never reported as connected.
+    let waited = Duration::from_secs(10);
+    assert_eq!(end, Progress::Failed(Failure::ConnectTimeout { waited }));
 }
 
 #[test]

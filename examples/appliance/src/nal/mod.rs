@@ -18,6 +18,11 @@
 //! - **A datagram to a neighbour who does not exist** does not hold up the others behind it for
 //!   longer than [`STALL`].
 //!
+//! One thing is smoltcp's and settled when it is built: how many neighbours' addresses it remembers,
+//! eight if nothing is said. A host whose machines ask together needs as many as ask at once, such as
+//! with smoltcp's feature `iface-neighbor-cache-count-64`. With fewer they push each other out, it may
+//! ask for one address a second, and answers come late or never. A router counts as one neighbour.
+//!
 //! IPv4 only.
 
 use core::fmt;
@@ -59,8 +64,9 @@ const SENDING_ROUNDS: usize = 8;
 
 /// A network stack with at most `SOCKETS` TCP and `SOCKETS` UDP sockets.
 ///
-/// A TCP port takes up to `BACKLOG` of them to listen. Give it a few; then a server of eight
-/// connections needs `8 + BACKLOG` sockets, and some more for connections that are being closed.
+/// A TCP port takes up to `BACKLOG` of them to listen, so that many peers can connect at the same
+/// moment; others have to ask again, which takes them a second or more. A server of eight places
+/// needs `8 + BACKLOG` sockets, and a few more for connections that are being closed.
 pub struct Stack<'a, D, const SOCKETS: usize, const BACKLOG: usize> {
     interface: Interface,
     device: D,
