@@ -63,6 +63,7 @@ use crate::time::Instant;
 use crate::wire::{FRAME_LEN, Frame};
 
 mod run;
+mod schedule;
 mod stream;
 mod tcp_client;
 mod tcp_server;
@@ -72,19 +73,39 @@ mod udp_server;
 #[cfg(feature = "std")]
 pub use run::OsPlatform;
 pub use run::{Exchange, Platform, Service, run, serve};
-pub use tcp_client::{TcpExchange, Timeouts};
+pub use tcp_client::TcpExchange;
 pub use tcp_server::{ANSWERED_EVICTION_AGE, EVICTION_AGE, TcpCounters, TcpServer};
-pub use udp_client::{SEND_RETRY, UdpExchange};
+pub use udp_client::UdpExchange;
 pub use udp_server::{UdpCounters, UdpServer};
 
 /// Datagrams that one call of `poll` takes from the stack at most.
 pub const DATAGRAMS_PER_POLL: usize = 8;
+
+/// How soon a datagram that the stack did not take is offered again: 100 ms.
+pub const SEND_RETRY: Duration = Duration::from_millis(100);
 
 /// How long a server waits before it tries again to open its port: 1 s.
 pub const OPEN_RETRY: Duration = Duration::from_secs(1);
 
 /// One byte more than a frame, so that a longer datagram is told from a whole frame.
 const DATAGRAM_LEN: usize = FRAME_LEN + 1;
+
+/// How long a TCP exchange waits for each of its two stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Timeouts {
+    /// From the first `poll` until the connection stands; 10 s by default.
+    pub connect: Duration,
+    /// From the first `poll` of a standing connection until the whole answer is there, the request
+    /// being sent included; 10 s by default.
+    pub answer: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), answer: Duration::from_secs(10) }
+    }
+}
 
 /// Where an exchange stands after a call of `poll`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
