@@ -56,27 +56,39 @@
 //! ```
 
 use core::fmt;
+#[cfg(feature = "nal")]
 use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::time::Instant;
 use crate::wire::{FRAME_LEN, Frame};
 
+#[cfg(feature = "nal-async")]
+pub mod asynchronous;
+#[cfg(feature = "nal")]
 mod run;
 mod schedule;
+#[cfg(feature = "nal")]
 mod stream;
+#[cfg(feature = "nal")]
 mod tcp_client;
+#[cfg(feature = "nal")]
 mod tcp_server;
+#[cfg(feature = "nal")]
 mod udp_client;
+#[cfg(feature = "nal")]
 mod udp_server;
 
-#[cfg(feature = "std")]
+#[cfg(all(feature = "nal", feature = "std"))]
 pub use run::OsPlatform;
-pub use run::{Exchange, Platform, Service, run, serve};
-pub use tcp_client::TcpExchange;
-pub use tcp_server::{ANSWERED_EVICTION_AGE, EVICTION_AGE, TcpCounters, TcpServer};
-pub use udp_client::UdpExchange;
-pub use udp_server::{UdpCounters, UdpServer};
+#[cfg(feature = "nal")]
+pub use {
+    run::{Exchange, Platform, Service, run, serve},
+    tcp_client::TcpExchange,
+    tcp_server::{ANSWERED_EVICTION_AGE, EVICTION_AGE, TcpCounters, TcpServer},
+    udp_client::UdpExchange,
+    udp_server::{UdpCounters, UdpServer},
+};
 
 /// Datagrams that one call of `poll` takes from the stack at most.
 pub const DATAGRAMS_PER_POLL: usize = 8;
@@ -173,6 +185,8 @@ pub enum Failure {
     Answered,
     /// The caller gave up.
     Abandoned,
+    /// There was nothing to send: no request is pending.
+    NoRequest,
 }
 
 impl fmt::Display for Failure {
@@ -204,6 +218,7 @@ impl fmt::Display for Failure {
             ),
             Self::Answered => f.write_str("answer rejected, and the connection brings no other"),
             Self::Abandoned => f.write_str("given up by the caller"),
+            Self::NoRequest => f.write_str("no request to send"),
         }
     }
 }
@@ -257,6 +272,7 @@ impl Served {
 
 /// The address as people and rate limits know it: a dual-stack socket reports an IPv4 peer as
 /// `::ffff:192.0.2.1`.
+#[cfg(feature = "nal")]
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
