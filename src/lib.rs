@@ -33,7 +33,7 @@ pub mod policy;
 pub mod storage;
 pub mod table;
 pub mod time;
-#[cfg(feature = "nal")]
+#[cfg(any(feature = "nal", feature = "nal-async"))]
 pub mod transport;
 pub mod trust;
 pub mod wire;

@@ -2,6 +2,9 @@
 //! stack that implements `embedded-nal`. It moves bytes and keeps time; it never looks inside a
 //! frame.
 //!
+//! This page is about the feature `nal`. A client whose stack implements `embedded-nal-async`, such
+//! as one under Embassy, takes `asynchronous` with the feature `nal-async` instead.
+//!
 //! Everything is a step machine: `poll(&mut stack, now)` does what can be done now and says when
 //! to come back. A firmware's main loop calls `poll`; a simple program lets [`run`] or [`serve`]
 //! loop over it.
@@ -35,12 +38,105 @@
 //!   tried again. Length and sender are checked here, even where `connect` filters.
 //! - Every wait ends by the caller's clock.
 //!
-//! # Example
+//! # A super-loop
+//!
+//! A client in a main loop that never sleeps long and never blocks. The exchange is kept between
+//! turns, and every turn does what can be done now:
+//!
+//! ```
+//! # #[cfg(feature = "nal")]
+//! # mod firmware {
+//! use core::net::SocketAddr;
+//!
+//! use embedded_nal::UdpClientStack;
+//! use headcount::client::{Client, Failure, IMAGE_LEN, Step};
+//! use headcount::time::{Instant, Now};
+//! use headcount::transport::{Progress, UdpExchange};
+//!
+//! trait Board: rand_core::CryptoRng {
+//!     type Stack: UdpClientStack;
+//!     fn now(&self) -> Now;
+//!     /// Runs the network; called once a turn.
+//!     fn network(&mut self) -> &mut Self::Stack;
+//!     fn store(&mut self, image: &[u8; IMAGE_LEN]);
+//!     /// The rest of the product, then sleep: until an interrupt, or until then.
+//!     fn work(&mut self, until: Instant);
+//! }
+//!
+//! fn main_loop<B: Board>(client: &mut Client<'_>, hosts: &[SocketAddr], board: &mut B) -> ! {
+//!     let mut exchange: Option<UdpExchange<B::Stack>> = None;
+//!     loop {
+//!         let until = turn(client, hosts, board, &mut exchange);
+//!         board.work(until);
+//!     }
+//! }
+//!
+//! /// One turn; the time of the next one at the latest.
+//! fn turn<B: Board>(
+//!     client: &mut Client<'_>,
+//!     hosts: &[SocketAddr],
+//!     board: &mut B,
+//!     exchange: &mut Option<UdpExchange<B::Stack>>,
+//! ) -> Instant {
+//!     let now = board.now();
+//!     if let Some(running) = exchange {
+//!         match running.poll(board.network(), now.monotonic) {
+//!             Progress::Pending { wake_at } => return wake_at,
+//!             Progress::Received(answer) => {
+//!                 // What is not believed is passed over: the next turn goes on listening.
+//!                 if client.handle_response(now, board, &answer).is_ok() {
+//!                     running.close(board.network());
+//!                     *exchange = None;
+//!                 }
+//!             }
+//!             Progress::Failed(_reason) => {
+//!                 *exchange = None;
+//!                 client.give_up(now, board, Failure::NoAnswer);
+//!             }
+//!         }
+//!         return now.monotonic;
+//!     }
+//!     match client.poll(now, board) {
+//!         Step::Save => board.store(&client.image(now)),
+//!         Step::Report(_event) => {} // tell people
+//!         Step::Wait { until } => return until,
+//!         Step::Send { host } => {
+//!             let to = hosts[usize::from(host)];
+//!             *exchange = client.pending_frame().map(|frame| UdpExchange::new(to, *frame));
+//!         }
+//!     }
+//!     now.monotonic
+//! }
+//! # }
+//! ```
+//!
+//! # RTIC
+//!
+//! The same `turn` is the body of one software task. `Client`, board and exchange are its `local`
+//! resources, since nobody else needs them:
+//!
+//! ```text
+//! #[task(priority = 1, local = [client, board, exchange])]
+//! async fn activation(cx: activation::Context) {
+//!     loop {
+//!         let until = turn(cx.local.client, &HOSTS, cx.local.board, cx.local.exchange);
+//!         let wait = until.since(cx.local.board.now().monotonic);
+//!         // The network interrupt's channel, or the time: whichever comes first.
+//!         let _ = Mono::timeout_after(ms(wait), NETWORK.recv()).await;
+//!     }
+//! }
+//! ```
+//!
+//! The network's interrupt sends to the channel. Accepting an answer takes two signature
+//! verifications, so the task's priority is below everything that must not wait for them. With the
+//! feature `nal-async` the task can be the loop of `asynchronous` instead.
+//!
+//! # A program that may block
 //!
 //! One request to a host by UDP, over the operating system's sockets:
 //!
 //! ```no_run
-//! # #[cfg(feature = "std")]
+//! # #[cfg(all(feature = "nal", feature = "std"))]
 //! # fn example(request: headcount::wire::Frame) -> Result<(), headcount::transport::Failure> {
 //! use headcount::transport::{OsPlatform, UdpExchange, run};
 //!
@@ -56,35 +152,68 @@
 //! ```
 
 use core::fmt;
+#[cfg(feature = "nal")]
 use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::time::Instant;
 use crate::wire::{FRAME_LEN, Frame};
 
+#[cfg(feature = "nal-async")]
+pub mod asynchronous;
+#[cfg(feature = "nal")]
 mod run;
+mod schedule;
+#[cfg(feature = "nal")]
 mod stream;
+#[cfg(feature = "nal")]
 mod tcp_client;
+#[cfg(feature = "nal")]
 mod tcp_server;
+#[cfg(feature = "nal")]
 mod udp_client;
+#[cfg(feature = "nal")]
 mod udp_server;
 
-#[cfg(feature = "std")]
+#[cfg(all(feature = "nal", feature = "std"))]
 pub use run::OsPlatform;
-pub use run::{Exchange, Platform, Service, run, serve};
-pub use tcp_client::{TcpExchange, Timeouts};
-pub use tcp_server::{ANSWERED_EVICTION_AGE, EVICTION_AGE, TcpCounters, TcpServer};
-pub use udp_client::{SEND_RETRY, UdpExchange};
-pub use udp_server::{UdpCounters, UdpServer};
+#[cfg(feature = "nal")]
+pub use {
+    run::{Exchange, Platform, Service, run, serve},
+    tcp_client::TcpExchange,
+    tcp_server::{ANSWERED_EVICTION_AGE, EVICTION_AGE, TcpCounters, TcpServer},
+    udp_client::UdpExchange,
+    udp_server::{UdpCounters, UdpServer},
+};
 
 /// Datagrams that one call of `poll` takes from the stack at most.
 pub const DATAGRAMS_PER_POLL: usize = 8;
+
+/// How soon a datagram that the stack did not take is offered again: 100 ms.
+pub const SEND_RETRY: Duration = Duration::from_millis(100);
 
 /// How long a server waits before it tries again to open its port: 1 s.
 pub const OPEN_RETRY: Duration = Duration::from_secs(1);
 
 /// One byte more than a frame, so that a longer datagram is told from a whole frame.
 const DATAGRAM_LEN: usize = FRAME_LEN + 1;
+
+/// How long a TCP exchange waits for each of its two stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Timeouts {
+    /// From the first `poll` until the connection stands; 10 s by default.
+    pub connect: Duration,
+    /// From the first `poll` of a standing connection until the whole answer is there, the request
+    /// being sent included; 10 s by default.
+    pub answer: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), answer: Duration::from_secs(10) }
+    }
+}
 
 /// Where an exchange stands after a call of `poll`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +281,8 @@ pub enum Failure {
     Answered,
     /// The caller gave up.
     Abandoned,
+    /// There was nothing to send: no request is pending.
+    NoRequest,
 }
 
 impl fmt::Display for Failure {
@@ -183,6 +314,7 @@ impl fmt::Display for Failure {
             ),
             Self::Answered => f.write_str("answer rejected, and the connection brings no other"),
             Self::Abandoned => f.write_str("given up by the caller"),
+            Self::NoRequest => f.write_str("no request to send"),
         }
     }
 }
@@ -236,6 +368,7 @@ impl Served {
 
 /// The address as people and rate limits know it: a dual-stack socket reports an IPv4 peer as
 /// `::ffff:192.0.2.1`.
+#[cfg(feature = "nal")]
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -3,31 +3,13 @@
 use core::fmt;
 use core::mem;
 use core::net::SocketAddr;
-use core::time::Duration;
 
 use embedded_nal::{TcpClientStack, nb};
 
 use super::stream::{Broken, Step, Transfer};
-use super::{Failure, Progress};
+use super::{Failure, Progress, Timeouts};
 use crate::time::Instant;
 use crate::wire::{FRAME_LEN, Frame};
-
-/// How long a TCP exchange waits for each of its two stages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Timeouts {
-    /// From the first `poll` until the connection stands; 10 s by default.
-    pub connect: Duration,
-    /// From the first `poll` of a standing connection until the whole answer is there, the request
-    /// being sent included; 10 s by default.
-    pub answer: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self { connect: Duration::from_secs(10), answer: Duration::from_secs(10) }
-    }
-}
 
 /// One request and its answer over TCP (PROTOCOL 13): connect, send 250 bytes, receive 250, close.
 ///

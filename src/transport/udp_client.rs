@@ -3,17 +3,15 @@
 use core::fmt;
 use core::mem;
 use core::net::SocketAddr;
-use core::time::Duration;
 
 use embedded_nal::{UdpClientStack, nb};
 
-use super::{DATAGRAM_LEN, DATAGRAMS_PER_POLL, Failure, Progress, canonical, whole_frame};
-use crate::policy::RETRANSMISSION_WAITS;
+use super::schedule::Schedule;
+use super::{
+    DATAGRAM_LEN, DATAGRAMS_PER_POLL, Failure, Progress, SEND_RETRY, canonical, whole_frame,
+};
 use crate::time::Instant;
 use crate::wire::Frame;
-
-/// How soon a datagram that the stack did not take is offered again: 100 ms.
-pub const SEND_RETRY: Duration = Duration::from_millis(100);
 
 /// One request and its answer over UDP (PROTOCOL 13).
 ///
@@ -150,31 +148,6 @@ impl<S: UdpClientStack> UdpExchange<S> {
     fn end(&mut self, failure: Failure) -> Progress {
         self.state = State::Ended(failure);
         Progress::Failed(failure)
-    }
-}
-
-/// Where the retransmissions stand.
-struct Schedule {
-    /// Datagrams whose time has come, 1 to 5.
-    begun: usize,
-    /// When the next one is due, or the end: time since the first.
-    next: Duration,
-    /// The last wait has passed.
-    over: bool,
-}
-
-impl Schedule {
-    fn at(elapsed: Duration) -> Self {
-        let mut next = Duration::ZERO;
-        let mut begun = 0_usize;
-        for wait in RETRANSMISSION_WAITS {
-            begun = begun.saturating_add(1);
-            next = next.saturating_add(wait);
-            if elapsed < next {
-                return Self { begun, next, over: false };
-            }
-        }
-        Self { begun, next, over: true }
     }
 }
 
