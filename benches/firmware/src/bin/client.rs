@@ -1,0 +1,120 @@
+//! The life of a product: activated, restarted, renewed, restarted with other hardware, rearmed. State
+//! is kept in two slots. What a firmware has besides is a network and a clock.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use headcount::client::{Client, Failure, IMAGE_LEN, Machine, Product, Step};
+use headcount::fingerprint::Fingerprint;
+use headcount::storage::{Found, Kind, MemoryStore, Slots, image_len};
+use headcount::time::Now;
+use headcount::trust::Root;
+use headcount::wire::{Frame, LicenceStatus, PublicKey};
+use headcount_firmware::vendor::{self, CountingRng, now};
+use headcount_firmware::{board, exchange};
+use static_cell::StaticCell;
+
+const SLOT_LEN: usize = image_len(IMAGE_LEN);
+
+static ROOTS: StaticCell<[Root; 1]> = StaticCell::new();
+static PRODUCT: StaticCell<Product<'static>> = StaticCell::new();
+static CLIENT: StaticCell<Client<'static>> = StaticCell::new();
+static STORE: StaticCell<MemoryStore<SLOT_LEN>> = StaticCell::new();
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    board::exit(life().is_some())
+}
+
+/// `None` as soon as something is not as it should be.
+fn life() -> Option<()> {
+    let key = PublicKey(*black_box(&exchange::ROOT_KEY));
+    let roots = ROOTS.init([Root::new(vendor::ROOT_ID, &key).ok()?]);
+    let product = PRODUCT.init(vendor::product(roots));
+    let mut machine = vendor::machine();
+    let mut rng = CountingRng(0);
+    let store = STORE.init_with(MemoryStore::new);
+
+    let (mut stored, client) = start(store, product, machine, now(0), &mut rng)?;
+    let client = CLIENT.init(client);
+    drive(client, now(0), &mut rng, &mut stored)?;
+    client.is_activated(now(0)).then_some(())?;
+    drive(client, now(vendor::RENEWAL_DAY), &mut rng, &mut stored)?;
+    (client.activation()?.host_time == now(vendor::RENEWAL_DAY).clock?).then_some(())?;
+
+    // A restart, and then other hardware, which cannot be activated by what the client holds.
+    let store = stored.slots.into_store();
+    (stored, *client) = start(store, product, machine, now(9), &mut rng)?;
+    client.is_activated(now(9)).then_some(())?;
+    machine.fingerprint = Fingerprint::new([6; 8]);
+    client.set_machine(machine, now(9));
+    (client.licence(now(9)).status == LicenceStatus::OutOfToleranceGrace).then_some(())?;
+    client.rearm(now(9), &mut rng).ok()?;
+    drive(client, now(9), &mut rng, &mut stored)?;
+    (client.rearms_left() == 2 && !client.is_activated(now(9))).then_some(())
+}
+
+/// The client's state in two slots.
+struct Stored {
+    slots: Slots<&'static mut MemoryStore<SLOT_LEN>>,
+    buffer: [u8; SLOT_LEN],
+}
+
+/// Goes on from the stored state, or begins anew where there is none.
+fn start(
+    store: &'static mut MemoryStore<SLOT_LEN>,
+    product: &'static Product<'static>,
+    machine: Machine<'static>,
+    now: Now,
+    rng: &mut CountingRng,
+) -> Option<(Stored, Client<'static>)> {
+    let mut buffer = [0; SLOT_LEN];
+    let (slots, found) = Slots::open(store, Kind::Client, &mut buffer).ok()?;
+    let client = match found {
+        Found::Whole { payload, .. } => {
+            Client::resume(product, machine, vendor::ONE_HOST, payload, now, rng).ok()?
+        }
+        Found::Nothing => Client::new(product, machine, vendor::ONE_HOST, now, rng),
+        Found::Damaged { .. } => return None,
+    };
+    Some((Stored { slots, buffer }, client))
+}
+
+/// Does what the client says, until it waits.
+fn drive(
+    client: &mut Client<'static>,
+    now: Now,
+    rng: &mut CountingRng,
+    stored: &mut Stored,
+) -> Option<()> {
+    loop {
+        match client.poll(now, rng) {
+            Step::Save => stored.slots.save(&client.image(now), &mut stored.buffer).ok()?,
+            Step::Report(event) => {
+                black_box(event);
+            }
+            Step::Send { host } => {
+                client.prefer_host(host);
+                let failure = match answer(client.pending_frame()?) {
+                    Some(answer) => match client.handle_response(now, rng, answer) {
+                        Ok(_) => continue,
+                        Err(discard) => Failure::Discarded(discard),
+                    },
+                    None => Failure::NoAnswer,
+                };
+                client.give_up(now, rng, failure);
+            }
+            Step::Wait { .. } => return Some(()),
+        }
+    }
+}
+
+/// The network: it knows the answers to two requests.
+fn answer(request: &Frame) -> Option<&'static Frame> {
+    let known = [
+        (&exchange::REQUEST, &exchange::RESPONSE),
+        (&exchange::RENEWAL, &exchange::RENEWAL_RESPONSE),
+    ];
+    known.into_iter().find(|(known, _)| *known == request).map(|(_, answer)| black_box(answer))
+}
