@@ -9,10 +9,10 @@ use super::{Asking, Client, Phase, new_cmid};
 use crate::log::debug;
 use crate::policy::{self, Skew};
 use crate::time::{Now, UnixTime};
-use crate::trust::{Expected, Verified, verify_response};
+use crate::trust::{Expected, Verified, Verifier, verify_response};
 use crate::wire::{self, Method, Response, Verdict};
 
-impl Client<'_> {
+impl<V: Verifier> Client<'_, V> {
     /// Takes an answer to the pending request. All that follows from it is in what
     /// [`poll`](Self::poll) says next.
     ///

@@ -43,7 +43,7 @@ use rand_core::CryptoRng;
 use crate::policy;
 use crate::storage::Corrupt;
 use crate::time::{Instant, Minutes, Now, UnixTime};
-use crate::trust::{self, TagSchedule};
+use crate::trust::{self, TagSchedule, Verifier, VerifyingKey};
 use crate::wire::{Cmid, Frame, HostId, LicenceStatus, Method, Nonce, Request, Verdict};
 use record::Record;
 use span::Span;
@@ -56,8 +56,8 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One product on one machine.
 #[derive(Debug)]
-pub struct Client<'a> {
-    product: &'a Product<'a>,
+pub struct Client<'a, V = VerifyingKey> {
+    product: &'a Product<'a, V>,
     machine: Machine<'a>,
     hosts: NonZeroU8,
     record: Record,
@@ -148,12 +148,12 @@ pub struct RearmLimitReached {
     pub limit: u8,
 }
 
-impl<'a> Client<'a> {
+impl<'a, V: Verifier> Client<'a, V> {
     /// A client at its very first start: takes a new CMID, begins the initial grace.
     ///
     /// `hosts` is the number of hosts in the driver's list.
     pub fn new(
-        product: &'a Product<'a>,
+        product: &'a Product<'a, V>,
         machine: Machine<'a>,
         hosts: NonZeroU8,
         now: Now,
@@ -173,7 +173,7 @@ impl<'a> Client<'a> {
     ///
     /// The image is not one that [`image`](Self::image) made.
     pub fn resume(
-        product: &'a Product<'a>,
+        product: &'a Product<'a, V>,
         machine: Machine<'a>,
         hosts: NonZeroU8,
         image: &[u8],
@@ -190,7 +190,7 @@ impl<'a> Client<'a> {
     }
 
     fn with_record(
-        product: &'a Product<'a>,
+        product: &'a Product<'a, V>,
         machine: Machine<'a>,
         hosts: NonZeroU8,
         record: Record,

@@ -5,7 +5,7 @@ use core::num::NonZeroU32;
 use crate::fingerprint::{Fingerprint, Matching};
 use crate::policy;
 use crate::time::Minutes;
-use crate::trust::{Root, TagKey};
+use crate::trust::{Root, TagKey, VerifyingKey};
 use crate::wire::{
     ActivationId, ApplicationId, CountedId, Coverage, KeyId, Name, Request, Validity,
 };
@@ -15,7 +15,7 @@ use crate::wire::{
 /// All of it belongs into the product itself. Above all the root keys must not come from anything
 /// that the customer can change.
 #[derive(Clone, Debug)]
-pub struct Product<'a> {
+pub struct Product<'a, V = VerifyingKey> {
     /// The product.
     pub application_id: ApplicationId,
     /// Its edition.
@@ -33,7 +33,7 @@ pub struct Product<'a> {
     /// The setup key's tag key.
     pub tag_key: TagKey,
     /// The vendor's root keys.
-    pub roots: &'a [Root],
+    pub roots: &'a [Root<V>],
     /// What time and tries the product allows.
     pub limits: Limits,
 }
@@ -71,7 +71,7 @@ impl Default for Limits {
     }
 }
 
-impl Product<'_> {
+impl<V> Product<'_, V> {
     /// Whether a request was made by this edition of this product.
     pub(super) fn made(&self, request: &Request<'_>) -> bool {
         request.application_id == self.application_id

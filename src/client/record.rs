@@ -10,7 +10,7 @@ use crate::cursor::{Reader, Writer};
 use crate::policy;
 use crate::storage::Corrupt;
 use crate::time::{Now, UnixTime};
-use crate::trust::{Expected, Verified, verify_response};
+use crate::trust::{Expected, Verified, Verifier, verify_response};
 use crate::wire::{Cmid, FRAME_LEN, Frame, Request, Response, Validity, Verdict};
 
 /// Bytes of a client's state, before the envelope that [`storage`](crate::storage) puts around it.
@@ -97,7 +97,7 @@ impl Record {
     /// the state stands and the reason is returned beside it.
     pub(super) fn parse(
         image: &[u8],
-        product: &Product<'_>,
+        product: &Product<'_, impl Verifier>,
         now: Now,
     ) -> Result<(Self, Option<Rejection>), Corrupt> {
         let mut reader = Reader::new(image);
@@ -143,7 +143,7 @@ impl Record {
         &self,
         request_frame: &Frame,
         response: &Frame,
-        product: &Product<'_>,
+        product: &Product<'_, impl Verifier>,
     ) -> Result<Verified<Response>, Rejection> {
         let request = Request::parse(request_frame)
             .map_err(|malformed| Rejection::Untrusted(malformed.into()))?;
@@ -179,7 +179,7 @@ impl Activation {
     }
 
     /// Whether the machine still has the hardware that was activated.
-    pub(super) fn is_of(&self, machine: &Machine<'_>, product: &Product<'_>) -> bool {
+    pub(super) fn is_of<V>(&self, machine: &Machine<'_>, product: &Product<'_, V>) -> bool {
         // The frame was parsed when it was made or believed.
         Request::parse(&self.request).is_ok_and(|request| {
             product.matching.same_machine(&request.fingerprint, &machine.fingerprint)
@@ -187,7 +187,7 @@ impl Activation {
     }
 
     /// How long it lasts; `None` for ever.
-    pub(super) fn validity(&self, product: &Product<'_>) -> Option<Duration> {
+    pub(super) fn validity<V>(&self, product: &Product<'_, V>) -> Option<Duration> {
         let granted = match self.response.body.verdict {
             Verdict::Granted { validity, .. } => validity,
             // A refusal is never kept as an activation.

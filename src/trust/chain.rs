@@ -4,26 +4,29 @@
 
 use super::enrolment::{UntrustedEnrolment, UntrustedGrant, prove_possession};
 use super::response::{Untrusted, verify_certificate};
-use super::sign::{Root, Verifier};
+use super::verify::{Root, StrictKey, Verifier};
 use super::{Verified, label};
 use crate::wire::{self, Certificate, EnrolmentRequest, EnrolmentResponse, Frame, Response};
 
 /// Checks a certificate's signature by the root key that it names. Dates, coverage and role are not
 /// looked at.
-pub fn check_certificate(
+pub fn check_certificate<V: Verifier>(
     certificate: &Certificate,
-    roots: &[Root],
+    roots: &[Root<V>],
 ) -> Result<Verified<Certificate>, Untrusted> {
     verify_certificate(certificate, roots).map(|()| Verified(*certificate))
 }
 
 /// Checks both signatures of a response, whatever it answers: of the certificate by its root key,
 /// of the frame by the certificate's key.
-pub fn check_response_signatures(frame: &Frame, roots: &[Root]) -> Result<(), Untrusted> {
+pub fn check_response_signatures<V: Verifier>(
+    frame: &Frame,
+    roots: &[Root<V>],
+) -> Result<(), Untrusted> {
     let response = Response::parse(frame)?;
     verify_certificate(&response.body.certificate, roots)?;
     let (signed, _) = wire::split_signature(frame);
-    match Verifier::new(&response.body.certificate.claims.public_key) {
+    match StrictKey::<V>::new(&response.body.certificate.claims.public_key) {
         Ok(key) if key.verify(label::RESPONSE, signed, &response.signature) => Ok(()),
         _ => Err(Untrusted::ResponseSignature),
     }
@@ -31,7 +34,10 @@ pub fn check_response_signatures(frame: &Frame, roots: &[Root]) -> Result<(), Un
 
 /// Checks the signatures of an enrolment response, whatever it answers: of the frame by its root
 /// key, and of the certificate in it, if there is one.
-pub fn check_enrolment_signatures(frame: &Frame, roots: &[Root]) -> Result<(), UntrustedGrant> {
+pub fn check_enrolment_signatures<V: Verifier>(
+    frame: &Frame,
+    roots: &[Root<V>],
+) -> Result<(), UntrustedGrant> {
     let response = EnrolmentResponse::parse(frame)?;
     let root_id = response.body.root_id;
     let root = Root::find(roots, root_id).ok_or(UntrustedGrant::UnknownRoot(root_id))?;

@@ -6,7 +6,8 @@ use hmac::Mac;
 use subtle::ConstantTimeEq;
 
 use super::response::verify_certificate;
-use super::sign::{Root, Signer, Verifier, sign_labelled};
+use super::sign::{Signer, sign_labelled};
+use super::verify::{Root, StrictKey, Verifier, VerifyingKey};
 use super::{TagKey, Untrusted, Verified, label, request_digest};
 use crate::wire::{
     self, EnrolmentBody, EnrolmentRequest, EnrolmentResponse, Frame, Malformed, POSSESSION_LEN,
@@ -77,7 +78,7 @@ pub(super) fn prove_possession(
     request: &EnrolmentRequest<'_>,
 ) -> Result<(), UntrustedEnrolment> {
     let (signed, signature): (&[u8; POSSESSION_LEN], &[u8; SIGNATURE_LEN]) = wire::split(tagged);
-    match Verifier::new(&request.public_key) {
+    match StrictKey::<VerifyingKey>::new(&request.public_key) {
         Ok(key) if key.verify(label::ENROL_REQUEST, signed, &Signature(*signature)) => Ok(()),
         _ => Err(UntrustedEnrolment::Possession),
     }
@@ -130,11 +131,11 @@ impl fmt::Display for UntrustedGrant {
 impl core::error::Error for UntrustedGrant {}
 
 /// Checks the vendor's answer to `request`, which was made for the host key `public_key`.
-pub fn verify_enrolment_response(
+pub fn verify_enrolment_response<V: Verifier>(
     frame: &Frame,
     request: &Frame,
     public_key: &PublicKey,
-    roots: &[Root],
+    roots: &[Root<V>],
 ) -> Result<Verified<EnrolmentResponse>, UntrustedGrant> {
     let response = EnrolmentResponse::parse(frame)?;
     let body = &response.body;

@@ -8,12 +8,14 @@
 //! activation unforgeable is the chain root key → certificate → response.
 
 mod chain;
+mod encoding;
 mod enrolment;
 mod key;
 mod label;
 mod response;
 mod sign;
 mod tag;
+mod verify;
 
 pub use chain::{
     check_certificate, check_enrolment_signatures, check_possession, check_response_signatures,
@@ -24,8 +26,9 @@ pub use enrolment::{
 };
 pub use key::{MasterKey, ProductKey, TagKey};
 pub use response::{Expected, Untrusted, sign_response, verify_response};
-pub use sign::{Root, Signer, SigningKey, WeakKey, sign_certificate};
+pub use sign::{Signer, SigningKey, sign_certificate};
 pub use tag::{BadTag, ParsedRequest, TagSchedule};
+pub use verify::{Root, Verifier, VerifyingKey, WeakKey};
 
 use core::ops::Deref;
 

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use super::sign::{Root, Signer, Verifier, sign_labelled};
+use super::sign::{Signer, sign_labelled};
+use super::verify::{Root, StrictKey, Verifier, VerifyingKey};
 use super::{Verified, label, request_digest};
 use crate::time::UnixTime;
 use crate::wire::{
@@ -19,8 +20,7 @@ pub fn sign_response<S: Signer>(body: &ResponseBody, signer: &S) -> Result<Frame
 
 /// What a client knows before the response comes, and compares it with. `Debug` hides the request,
 /// which has the whole CMID in it.
-#[derive(Clone, Copy)]
-pub struct Expected<'a> {
+pub struct Expected<'a, V = VerifyingKey> {
     /// The request that was sent.
     pub request: &'a Frame,
     /// The method of that request.
@@ -28,13 +28,22 @@ pub struct Expected<'a> {
     /// The product's place in the vendor's catalogue.
     pub product: Coverage,
     /// The vendor's root keys.
-    pub roots: &'a [Root],
+    pub roots: &'a [Root<V>],
     /// A certificate that verified before under the same roots: if the response carries the same
     /// one, its signature is not verified again. That halves the work of a renewal.
     pub known_certificate: Option<&'a Verified<Certificate>>,
 }
 
-impl fmt::Debug for Expected<'_> {
+// By hand: a derive would ask the same of `V`, of which there are only references here.
+impl<V> Copy for Expected<'_, V> {}
+
+impl<V> Clone for Expected<'_, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V: fmt::Debug> fmt::Debug for Expected<'_, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Expected")
             .field("method", &self.method)
@@ -120,9 +129,9 @@ impl core::error::Error for Untrusted {}
 
 /// Decides whether a response can be believed. What remains is to compare its time with the
 /// client's clock and floor: [`policy`](crate::policy).
-pub fn verify_response(
+pub fn verify_response<V: Verifier>(
     frame: &Frame,
-    expected: &Expected<'_>,
+    expected: &Expected<'_, V>,
 ) -> Result<Verified<Response>, Untrusted> {
     let response = Response::parse(frame)?;
     let body = &response.body;
@@ -134,7 +143,7 @@ pub fn verify_response(
         verify_certificate(certificate, expected.roots)?;
     }
     check_claims(body, &certificate.claims, expected)?;
-    let key = Verifier::new(&certificate.claims.public_key);
+    let key = StrictKey::<V>::new(&certificate.claims.public_key);
     let (signed, _) = wire::split_signature(frame);
     match key {
         Ok(key) if key.verify(label::RESPONSE, signed, &response.signature) => {
@@ -145,9 +154,9 @@ pub fn verify_response(
 }
 
 /// Verifies a certificate's signature by one of the roots. Dates and coverage are not looked at.
-pub(super) fn verify_certificate(
+pub(super) fn verify_certificate<V: Verifier>(
     certificate: &Certificate,
-    roots: &[Root],
+    roots: &[Root<V>],
 ) -> Result<(), Untrusted> {
     let root_id = certificate.claims.root_id;
     let root = Root::find(roots, root_id).ok_or(Untrusted::UnknownRoot(root_id))?;
@@ -166,10 +175,10 @@ impl Verified<Response> {
     }
 }
 
-fn check_claims(
+fn check_claims<V>(
     body: &ResponseBody,
     claims: &Claims,
-    expected: &Expected<'_>,
+    expected: &Expected<'_, V>,
 ) -> Result<(), Untrusted> {
     let role = match expected.method {
         Method::Count => Role::Host,
