@@ -17,5 +17,6 @@
 #![no_std]
 
 pub mod board;
+pub mod ed25519;
 pub mod exchange;
 pub mod vendor;

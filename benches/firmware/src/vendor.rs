@@ -28,7 +28,7 @@ pub const RENEWAL_DAY: u64 = 8;
 pub const ONE_HOST: NonZeroU8 = NonZeroU8::new(1).unwrap();
 
 /// The product, which one machine activates.
-pub fn product(roots: &[Root]) -> client::Product<'_> {
+pub fn product<V>(roots: &[Root<V>]) -> client::Product<'_, V> {
     client::Product {
         application_id: APPLICATION,
         activation_id: EDITION,

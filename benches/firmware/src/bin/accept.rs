@@ -4,12 +4,12 @@
 
 use core::hint::black_box;
 
-use ed25519_dalek::{Signature, VerifyingKey};
 use headcount::client::{Client, Outcome, Step};
 use headcount::time::Now;
 use headcount::trust::Root;
 use headcount::wire::{Frame, PublicKey};
 use headcount_firmware::board::{self, measure, report};
+use headcount_firmware::ed25519::{Bare, Key};
 use headcount_firmware::exchange;
 use headcount_firmware::vendor::{self, CountingRng, now};
 
@@ -27,17 +27,16 @@ fn main() -> ! {
 fn bare() -> Option<()> {
     let mut response = [0; 21 + 186];
     join(&mut response, RESPONSE_LABEL, exchange::RESPONSE.first_chunk::<186>()?);
-    let response_signature = Signature::from_bytes(exchange::RESPONSE.last_chunk()?);
+    let response_signature = exchange::RESPONSE.last_chunk()?;
     let mut certificate = [0; 24 + 56];
     join(&mut certificate, CERTIFICATE_LABEL, exchange::CERTIFICATE.first_chunk::<56>()?);
-    let certificate_signature = Signature::from_bytes(exchange::CERTIFICATE.last_chunk()?);
-    let root = VerifyingKey::from_bytes(&exchange::ROOT_KEY).ok()?;
+    let certificate_signature = exchange::CERTIFICATE.last_chunk()?;
+    let root = Bare::new(&exchange::ROOT_KEY)?;
 
     let host_signed = || {
-        let key = VerifyingKey::from_bytes(black_box(&exchange::HOST_KEY)).ok()?;
-        key.verify_strict(black_box(&response), &response_signature).ok()
+        Bare::new(black_box(&exchange::HOST_KEY))?.verify(black_box(&response), response_signature)
     };
-    let root_signed = || root.verify_strict(black_box(&certificate), &certificate_signature).ok();
+    let root_signed = || root.verify(black_box(&certificate), certificate_signature);
     host_signed().and_then(|()| root_signed())?;
     let one = measure(host_signed);
     let two = measure(|| root_signed().and_then(|()| host_signed()));
@@ -55,7 +54,8 @@ fn join(whole: &mut [u8], first: &[u8], second: &[u8]) {
 
 /// A client's first acceptance, and a renewal with the certificate that it then knows.
 fn acceptance() -> Option<()> {
-    let roots = [Root::new(vendor::ROOT_ID, &PublicKey(*black_box(&exchange::ROOT_KEY))).ok()?];
+    let roots =
+        [Root::with_verifier(vendor::ROOT_ID, &PublicKey(*black_box(&exchange::ROOT_KEY))).ok()?];
     let product = vendor::product(&roots);
     let mut rng = CountingRng(0);
     let mut client = Client::new(&product, vendor::machine(), vendor::ONE_HOST, now(0), &mut rng);
@@ -79,7 +79,7 @@ fn acceptance() -> Option<()> {
 }
 
 fn accept(
-    client: &mut Client<'_>,
+    client: &mut Client<'_, Key>,
     now: Now,
     rng: &mut CountingRng,
     answer: &Frame,
@@ -87,7 +87,7 @@ fn accept(
     client.handle_response(now, rng, black_box(answer)).ok()
 }
 
-fn ask(client: &mut Client<'_>, now: Now, rng: &mut CountingRng) -> Option<()> {
+fn ask(client: &mut Client<'_, Key>, now: Now, rng: &mut CountingRng) -> Option<()> {
     loop {
         match client.poll(now, rng) {
             Step::Save | Step::Report(_) => {}

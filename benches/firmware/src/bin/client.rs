@@ -11,15 +11,16 @@ use headcount::storage::{Found, Kind, MemoryStore, Slots, image_len};
 use headcount::time::Now;
 use headcount::trust::Root;
 use headcount::wire::{Frame, LicenceStatus, PublicKey};
+use headcount_firmware::ed25519::Key;
 use headcount_firmware::vendor::{self, CountingRng, now};
 use headcount_firmware::{board, exchange};
 use static_cell::StaticCell;
 
 const SLOT_LEN: usize = image_len(IMAGE_LEN);
 
-static ROOTS: StaticCell<[Root; 1]> = StaticCell::new();
-static PRODUCT: StaticCell<Product<'static>> = StaticCell::new();
-static CLIENT: StaticCell<Client<'static>> = StaticCell::new();
+static ROOTS: StaticCell<[Root<Key>; 1]> = StaticCell::new();
+static PRODUCT: StaticCell<Product<'static, Key>> = StaticCell::new();
+static CLIENT: StaticCell<Client<'static, Key>> = StaticCell::new();
 static STORE: StaticCell<MemoryStore<SLOT_LEN>> = StaticCell::new();
 
 #[cortex_m_rt::entry]
@@ -30,7 +31,7 @@ fn main() -> ! {
 /// `None` as soon as something is not as it should be.
 fn life() -> Option<()> {
     let key = PublicKey(*black_box(&exchange::ROOT_KEY));
-    let roots = ROOTS.init([Root::new(vendor::ROOT_ID, &key).ok()?]);
+    let roots = ROOTS.init([Root::with_verifier(vendor::ROOT_ID, &key).ok()?]);
     let product = PRODUCT.init(vendor::product(roots));
     let mut machine = vendor::machine();
     let mut rng = CountingRng(0);
@@ -64,11 +65,11 @@ struct Stored {
 /// Goes on from the stored state, or begins anew where there is none.
 fn start(
     store: &'static mut MemoryStore<SLOT_LEN>,
-    product: &'static Product<'static>,
+    product: &'static Product<'static, Key>,
     machine: Machine<'static>,
     now: Now,
     rng: &mut CountingRng,
-) -> Option<(Stored, Client<'static>)> {
+) -> Option<(Stored, Client<'static, Key>)> {
     let mut buffer = [0; SLOT_LEN];
     let (slots, found) = Slots::open(store, Kind::Client, &mut buffer).ok()?;
     let client = match found {
@@ -83,7 +84,7 @@ fn start(
 
 /// Does what the client says, until it waits.
 fn drive(
-    client: &mut Client<'static>,
+    client: &mut Client<'static, Key>,
     now: Now,
     rng: &mut CountingRng,
     stored: &mut Stored,
