@@ -5,7 +5,7 @@
 
 use core::hint::black_box;
 
-use headcount::client::{Client, Failure, IMAGE_LEN, Machine, Product, Step};
+use headcount::client::{Client, Failure, IMAGE_LEN, Product, Step};
 use headcount::fingerprint::Fingerprint;
 use headcount::storage::{Found, Kind, MemoryStore, Slots, image_len};
 use headcount::time::Now;
@@ -14,13 +14,14 @@ use headcount::wire::{Frame, LicenceStatus, PublicKey};
 use headcount_firmware::ed25519::Key;
 use headcount_firmware::vendor::{self, CountingRng, now};
 use headcount_firmware::{board, exchange};
-use static_cell::StaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 
 const SLOT_LEN: usize = image_len(IMAGE_LEN);
 
 static ROOTS: StaticCell<[Root<Key>; 1]> = StaticCell::new();
 static PRODUCT: StaticCell<Product<'static, Key>> = StaticCell::new();
 static CLIENT: StaticCell<Client<'static, Key>> = StaticCell::new();
+static BUFFER: ConstStaticCell<[u8; SLOT_LEN]> = ConstStaticCell::new([0; SLOT_LEN]);
 static STORE: StaticCell<MemoryStore<SLOT_LEN>> = StaticCell::new();
 
 #[cortex_m_rt::entry]
@@ -36,50 +37,31 @@ fn life() -> Option<()> {
     let mut machine = vendor::machine();
     let mut rng = CountingRng(0);
     let store = STORE.init_with(MemoryStore::new);
+    let buffer = BUFFER.take();
 
-    let (mut stored, client) = start(store, product, machine, now(0), &mut rng)?;
-    let client = CLIENT.init(client);
-    drive(client, now(0), &mut rng, &mut stored)?;
+    let mut slots;
+    let client = CLIENT.uninit();
+    let (opened, found) = Slots::open(store, Kind::Client, buffer).ok()?;
+    slots = opened;
+    matches!(found, Found::Nothing).then_some(())?;
+    let client = client.write(Client::new(product, machine, vendor::ONE_HOST, now(0), &mut rng));
+    drive(client, now(0), &mut rng, &mut slots, buffer)?;
     client.is_activated(now(0)).then_some(())?;
-    drive(client, now(vendor::RENEWAL_DAY), &mut rng, &mut stored)?;
+    drive(client, now(vendor::RENEWAL_DAY), &mut rng, &mut slots, buffer)?;
     (client.activation()?.host_time == now(vendor::RENEWAL_DAY).clock?).then_some(())?;
 
     // A restart, and then other hardware, which cannot be activated by what the client holds.
-    let store = stored.slots.into_store();
-    (stored, *client) = start(store, product, machine, now(9), &mut rng)?;
+    let (opened, found) = Slots::open(slots.into_store(), Kind::Client, buffer).ok()?;
+    let Found::Whole { payload, .. } = found else { return None };
+    *client = Client::resume(product, machine, vendor::ONE_HOST, payload, now(9), &mut rng).ok()?;
+    slots = opened;
     client.is_activated(now(9)).then_some(())?;
     machine.fingerprint = Fingerprint::new([6; 8]);
     client.set_machine(machine, now(9));
     (client.licence(now(9)).status == LicenceStatus::OutOfToleranceGrace).then_some(())?;
     client.rearm(now(9), &mut rng).ok()?;
-    drive(client, now(9), &mut rng, &mut stored)?;
+    drive(client, now(9), &mut rng, &mut slots, buffer)?;
     (client.rearms_left() == 2 && !client.is_activated(now(9))).then_some(())
-}
-
-/// The client's state in two slots.
-struct Stored {
-    slots: Slots<&'static mut MemoryStore<SLOT_LEN>>,
-    buffer: [u8; SLOT_LEN],
-}
-
-/// Goes on from the stored state, or begins anew where there is none.
-fn start(
-    store: &'static mut MemoryStore<SLOT_LEN>,
-    product: &'static Product<'static, Key>,
-    machine: Machine<'static>,
-    now: Now,
-    rng: &mut CountingRng,
-) -> Option<(Stored, Client<'static, Key>)> {
-    let mut buffer = [0; SLOT_LEN];
-    let (slots, found) = Slots::open(store, Kind::Client, &mut buffer).ok()?;
-    let client = match found {
-        Found::Whole { payload, .. } => {
-            Client::resume(product, machine, vendor::ONE_HOST, payload, now, rng).ok()?
-        }
-        Found::Nothing => Client::new(product, machine, vendor::ONE_HOST, now, rng),
-        Found::Damaged { .. } => return None,
-    };
-    Some((Stored { slots, buffer }, client))
 }
 
 /// Does what the client says, until it waits.
@@ -87,11 +69,12 @@ fn drive(
     client: &mut Client<'static, Key>,
     now: Now,
     rng: &mut CountingRng,
-    stored: &mut Stored,
+    slots: &mut Slots<&'static mut MemoryStore<SLOT_LEN>>,
+    buffer: &mut [u8],
 ) -> Option<()> {
     loop {
         match client.poll(now, rng) {
-            Step::Save => stored.slots.save(&client.image(now), &mut stored.buffer).ok()?,
+            Step::Save => slots.save(&client.image(now), buffer).ok()?,
             Step::Report(event) => {
                 black_box(event);
             }
