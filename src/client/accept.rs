@@ -9,7 +9,7 @@ use super::{Asking, Client, Phase, new_cmid};
 use crate::log::debug;
 use crate::policy::{self, Skew};
 use crate::time::{Now, UnixTime};
-use crate::trust::{Expected, Verified, Verifier, verify_response};
+use crate::trust::{Expected, Verified, Verifier};
 use crate::wire::{self, Method, Response, Verdict};
 
 impl<V: Verifier> Client<'_, V> {
@@ -46,7 +46,7 @@ impl<V: Verifier> Client<'_, V> {
             Verdict::Granted { count, .. }
                 if policy::meets_threshold(count, self.product.required_count) =>
             {
-                self.activate(&asking, response, now, rng);
+                self.activate(&asking, &response, now, rng);
                 Outcome::Activated { count }
             }
             Verdict::Granted { count, .. } => {
@@ -73,22 +73,21 @@ impl<V: Verifier> Client<'_, V> {
 
     /// All checks of PROTOCOL 11, in its order.
     fn accept(
-        &self,
+        &mut self,
         now: Now,
         asking: &Asking,
         answer: &[u8],
     ) -> Result<Verified<Response>, Discard> {
         let answer = wire::frame_from_slice(answer)
             .map_err(|malformed| Discard::Untrusted(malformed.into()))?;
-        let known = self.record.activation.as_ref().map(|held| held.response.certificate());
         let expected = Expected {
             request: &asking.frame,
             method: Method::Count,
             product: self.product.coverage,
             roots: self.product.roots,
-            known_certificate: known.as_ref(),
+            known_certificate: self.record.activation.as_ref().map(|held| &held.certificate),
         };
-        let response = verify_response(answer, &expected).map_err(Discard::Untrusted)?;
+        let response = self.known.verify(answer, &expected).map_err(Discard::Untrusted)?;
         self.check_time(now, response.body.host_time)?;
         Ok(response)
     }
@@ -110,12 +109,12 @@ impl<V: Verifier> Client<'_, V> {
     fn activate(
         &mut self,
         asking: &Asking,
-        response: Verified<Response>,
+        response: &Verified<Response>,
         now: Now,
         rng: &mut impl CryptoRng,
     ) {
         let age = Span::begin_at(response.body.host_time, now);
-        self.record.activation = Some(Activation { request: asking.frame, response, age });
+        self.record.activation = Activation::new(asking.frame, response, age);
         self.record.previous_cmid = None;
         self.record.out_of_tolerance = None;
         self.rest_for_renewal(core::time::Duration::ZERO, now, rng);

@@ -43,8 +43,8 @@ use rand_core::CryptoRng;
 use crate::policy;
 use crate::storage::Corrupt;
 use crate::time::{Instant, Minutes, Now, UnixTime};
-use crate::trust::{self, TagSchedule, Verifier, VerifyingKey};
-use crate::wire::{Cmid, Frame, HostId, LicenceStatus, Method, Nonce, Request, Verdict};
+use crate::trust::{self, KnownCertificates, TagSchedule, Verifier, VerifyingKey};
+use crate::wire::{Cmid, Frame, HostId, LicenceStatus, Method, Nonce, Request};
 use record::Record;
 use span::Span;
 
@@ -61,6 +61,8 @@ pub struct Client<'a, V = VerifyingKey> {
     machine: Machine<'a>,
     hosts: NonZeroU8,
     record: Record,
+    /// In memory only: a stored one would be believed without the root key.
+    known: KnownCertificates,
     phase: Phase,
     /// The host that answered last, else the first.
     preferred: u8,
@@ -180,8 +182,10 @@ impl<'a, V: Verifier> Client<'a, V> {
         now: Now,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, Corrupt> {
-        let (record, rejection) = Record::parse(image, product, now)?;
+        let mut known = KnownCertificates::new();
+        let (record, rejection) = Record::parse(image, product, &mut known, now)?;
         let mut client = Self::with_record(product, machine, hosts, record, now);
+        client.known = known;
         client.rejection = rejection;
         client.check_hardware(now);
         client.reported = client.licence(now).status;
@@ -201,6 +205,7 @@ impl<'a, V: Verifier> Client<'a, V> {
             product,
             machine,
             hosts,
+            known: KnownCertificates::new(),
             record,
             phase: Phase::Resting { until: now.monotonic, retry_at: now.monotonic },
             preferred: 0,
@@ -357,14 +362,12 @@ impl<'a, V: Verifier> Client<'a, V> {
     #[must_use]
     pub fn activation(&self) -> Option<ActivationInfo> {
         let activation = self.record.activation.as_ref()?;
-        let body = &activation.response.body;
-        let Verdict::Granted { count, .. } = body.verdict else { return None };
         Some(ActivationInfo {
-            host_id: trust::host_id(&body.certificate.claims.public_key),
-            host_time: body.host_time,
-            count,
+            host_id: trust::host_id(&activation.certificate.claims.public_key),
+            host_time: activation.host_time,
+            count: activation.count,
             validity: activation.validity(self.product),
-            renewal_interval: policy::bounded_interval(body.renewal_interval),
+            renewal_interval: policy::bounded_interval(activation.renewal_interval),
         })
     }
 
@@ -474,7 +477,7 @@ impl<'a, V: Verifier> Client<'a, V> {
         let Some(activation) = &self.record.activation else {
             return self.rest_for_retry(now, rng);
         };
-        let interval = activation.response.body.renewal_interval;
+        let interval = activation.renewal_interval;
         let wait =
             policy::renewal_wait(interval, activation.validity(self.product), rng.next_u32());
         let until = now.monotonic.after(wait.saturating_sub(elapsed));

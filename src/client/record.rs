@@ -9,9 +9,12 @@ use super::step::Rejection;
 use crate::cursor::{Reader, Writer};
 use crate::policy;
 use crate::storage::Corrupt;
-use crate::time::{Now, UnixTime};
-use crate::trust::{Expected, Verified, Verifier, verify_response};
-use crate::wire::{Cmid, FRAME_LEN, Frame, Request, Response, Validity, Verdict};
+use crate::time::{Minutes, Now, UnixTime};
+use crate::trust::{Expected, KnownCertificates, Verified, Verifier, request_digest};
+use crate::wire::{
+    Certificate, Cmid, FRAME_LEN, Frame, Request, Response, ResponseBody, Signature, Validity,
+    Verdict,
+};
 
 /// Bytes of a client's state, before the envelope that [`storage`](crate::storage) puts around it.
 pub const IMAGE_LEN: usize = 2 * 16 + 1 + 3 * SPAN_LEN + 8 + 2 * FRAME_LEN + 2;
@@ -33,12 +36,19 @@ pub(super) struct Record {
     pub(super) activation: Option<Activation>,
 }
 
-/// An accepted pair of request and response that activates. `Debug` hides the request, which has
-/// the whole CMID in it.
+/// An accepted pair of request and response that activates. Of the response, what the request says
+/// as well is left out. `Debug` hides the request, which has the whole CMID in it.
 #[derive(Clone)]
 pub(super) struct Activation {
-    pub(super) request: Frame,
-    pub(super) response: Verified<Response>,
+    request: Frame,
+    pub(super) count: u32,
+    granted: Validity,
+    duplicate: bool,
+    activation_interval: Minutes,
+    pub(super) renewal_interval: Minutes,
+    pub(super) host_time: UnixTime,
+    pub(super) certificate: Verified<Certificate>,
+    signature: Signature,
     /// Since the host's time in the response.
     pub(super) age: Span,
 }
@@ -83,7 +93,7 @@ impl Record {
         emit_span(&mut writer, self.activation.as_ref().map(|activation| &activation.age), now);
         match &self.activation {
             Some(activation) => {
-                writer.put(&activation.request).put(&activation.response.emit());
+                writer.put(&activation.request).put(&activation.response().emit());
             }
             None => {
                 writer.put(&[0; FRAME_LEN]).put(&[0; FRAME_LEN]);
@@ -98,6 +108,7 @@ impl Record {
     pub(super) fn parse(
         image: &[u8],
         product: &Product<'_, impl Verifier>,
+        known: &mut KnownCertificates,
         now: Now,
     ) -> Result<(Self, Option<Rejection>), Corrupt> {
         let mut reader = Reader::new(image);
@@ -125,11 +136,11 @@ impl Record {
         if !has_activation {
             return Ok((record, None));
         }
-        match record.believe(&request, &response, product) {
+        match record.believe(&request, &response, product, known) {
             Ok(response) => {
                 // The mark is signed; the stored copy of it is not, and would prolong the validity.
                 let age = age.marked(response.body.host_time);
-                record.activation = Some(Activation { request, response, age });
+                record.activation = Activation::new(request, &response, age);
                 Ok((record, None))
             }
             Err(rejection) => Ok((record, Some(rejection))),
@@ -144,6 +155,7 @@ impl Record {
         request_frame: &Frame,
         response: &Frame,
         product: &Product<'_, impl Verifier>,
+        known: &mut KnownCertificates,
     ) -> Result<Verified<Response>, Rejection> {
         let request = Request::parse(request_frame)
             .map_err(|malformed| Rejection::Untrusted(malformed.into()))?;
@@ -160,7 +172,7 @@ impl Record {
             roots: product.roots,
             known_certificate: None,
         };
-        let response = verify_response(response, &expected).map_err(Rejection::Untrusted)?;
+        let response = known.verify(response, &expected).map_err(Rejection::Untrusted)?;
         match response.body.verdict {
             Verdict::Granted { count, .. }
                 if policy::meets_threshold(count, product.required_count) =>
@@ -173,6 +185,38 @@ impl Record {
 }
 
 impl Activation {
+    /// `None` for a refusal, which activates nothing.
+    pub(super) fn new(request: Frame, response: &Verified<Response>, age: Span) -> Option<Self> {
+        let body = &response.body;
+        let Verdict::Granted { count, validity } = body.verdict else { return None };
+        Some(Self {
+            request,
+            count,
+            granted: validity,
+            duplicate: body.duplicate,
+            activation_interval: body.activation_interval,
+            renewal_interval: body.renewal_interval,
+            host_time: body.host_time,
+            certificate: response.certificate(),
+            signature: response.signature,
+            age,
+        })
+    }
+
+    /// The whole response again.
+    fn response(&self) -> Response {
+        let body = ResponseBody {
+            verdict: Verdict::Granted { count: self.count, validity: self.granted },
+            duplicate: self.duplicate,
+            activation_interval: self.activation_interval,
+            renewal_interval: self.renewal_interval,
+            host_time: self.host_time,
+            request_digest: request_digest(&self.request),
+            certificate: *self.certificate,
+        };
+        Response { body, signature: self.signature }
+    }
+
     /// The CMID it was granted to.
     pub(super) fn cmid(&self) -> Option<Cmid> {
         Request::parse(&self.request).ok().map(|request| request.cmid)
@@ -188,12 +232,7 @@ impl Activation {
 
     /// How long it lasts; `None` for ever.
     pub(super) fn validity<V>(&self, product: &Product<'_, V>) -> Option<Duration> {
-        let granted = match self.response.body.verdict {
-            Verdict::Granted { validity, .. } => validity,
-            // A refusal is never kept as an activation.
-            Verdict::Refused(_) => return Some(Duration::ZERO),
-        };
-        match policy::capped_validity(granted, product.limits.maximum_validity) {
+        match policy::capped_validity(self.granted, product.limits.maximum_validity) {
             Validity::Perpetual => None,
             Validity::For(minutes) => Some(minutes.as_duration()),
         }
@@ -203,7 +242,7 @@ impl Activation {
 impl fmt::Debug for Activation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Activation")
-            .field("response", &self.response)
+            .field("response", &self.response())
             .field("age", &self.age)
             .finish_non_exhaustive()
     }

@@ -11,6 +11,7 @@ mod chain;
 mod encoding;
 mod enrolment;
 mod key;
+mod known;
 mod label;
 mod response;
 mod sign;
@@ -25,6 +26,7 @@ pub use enrolment::{
     verify_enrolment_request, verify_enrolment_response,
 };
 pub use key::{MasterKey, ProductKey, TagKey};
+pub(crate) use known::KnownCertificates;
 pub use response::{Expected, Untrusted, sign_response, verify_response};
 pub use sign::{Signer, SigningKey, sign_certificate};
 pub use tag::{BadTag, ParsedRequest, TagSchedule};

@@ -8,7 +8,7 @@ use headcount::client::{self, Client, Event, Limits, Machine, Step};
 use headcount::fingerprint::{Fingerprint, Matching};
 use headcount::host::{Host, Pool, Product, Settings, SetupKey, Silence, Source};
 use headcount::time::{EpochMinute, Instant, Now, UnixTime};
-use headcount::trust::{MasterKey, Root, Signer, SigningKey, TagKey, sign_certificate};
+use headcount::trust::{MasterKey, Root, Signer, SigningKey, TagKey, Verifier, sign_certificate};
 use headcount::wire::{
     ActivationId, ApplicationId, Certificate, Claims, CountedId, Coverage, Frame, KeyId, KeyKind,
     Name, Role,
@@ -65,6 +65,15 @@ impl Vendor {
     }
 
     pub(crate) fn product(&self, required_count: u32) -> client::Product<'_> {
+        self.product_of(&self.roots, required_count)
+    }
+
+    /// The product with roots of its own, such as ones with another implementation of Ed25519.
+    pub(crate) fn product_of<'a, V>(
+        &self,
+        roots: &'a [Root<V>],
+        required_count: u32,
+    ) -> client::Product<'a, V> {
         client::Product {
             application_id: IDS.0,
             activation_id: IDS.1,
@@ -74,7 +83,7 @@ impl Vendor {
             matching: Matching::DEFAULT,
             key_id: KEY_ID,
             tag_key: self.tag_key.clone(),
-            roots: &self.roots,
+            roots,
             limits: Limits::DEFAULT,
         }
     }
@@ -165,8 +174,8 @@ pub(crate) fn machine(n: u16) -> Machine<'static> {
 }
 
 /// Polls until the client sends or waits; saves and reports on the way.
-pub(crate) fn drive(
-    client: &mut Client<'_>,
+pub(crate) fn drive<V: Verifier>(
+    client: &mut Client<'_, V>,
     now: Now,
     rng: &mut impl CryptoRng,
     events: &mut Vec<Event>,
