@@ -11,7 +11,7 @@ use crate::time::{EpochMinute, UnixTime};
 pub const CERTIFICATE_LEN: usize = 120;
 
 /// Bytes of a certificate that the root key signs.
-const CERTIFICATE_SIGNED_LEN: usize = CERTIFICATE_LEN - SIGNATURE_LEN;
+pub(crate) const CERTIFICATE_SIGNED_LEN: usize = CERTIFICATE_LEN - SIGNATURE_LEN;
 
 /// A certificate as it stands in a response. That it was parsed says nothing of its signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
