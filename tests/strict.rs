@@ -1,208 +1,43 @@
-//! Keys and signatures that lenient verifiers accept and this one must not (PROTOCOL 1, RFC 8032).
+//! What lenient verifiers accept and this one must not (PROTOCOL 1), with the default implementation
+//! of Ed25519.
 
-use std::convert::Infallible;
+use headcount::trust::VerifyingKey;
 
-use curve25519_dalek::Scalar;
-use curve25519_dalek::constants::EIGHT_TORSION;
-use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
-use ed25519_dalek::VerifyingKey;
-use ed25519_dalek::hazmat::ExpandedSecretKey;
-use headcount::time::Minutes;
-use headcount::trust::{
-    Root, Signer, Untrusted, UntrustedGrant, WeakKey, sign_certificate, sign_response,
-    verify_enrolment_response, verify_response,
-};
-use headcount::wire::{
-    Frame, Method, PublicKey, Response, Role, SIGNATURE_LEN, Signature, Validity, Verdict,
-};
-use sha2::{Digest as _, Sha512};
-
-use self::vendor::{
-    HOST_SEED, answer, claims, enrolment, exchanges, expected, host_key, request, root_key, roots,
-};
-
+#[path = "strict/cases.rs"]
+mod cases;
+#[path = "strict/differential.rs"]
+mod differential;
+#[path = "strict/ed25519.rs"]
+mod ed25519;
 #[path = "forgery/vendor.rs"]
 mod vendor;
 
-/// The eight points of small order in every encoding: canonical, `y + p`, and with a sign bit that
-/// `x = 0` cannot have.
-fn small_order_encodings() -> Vec<[u8; 32]> {
-    let canonical = EIGHT_TORSION.map(|point| point.compress().0);
-    let mut all = canonical.to_vec();
-    for encoding in canonical {
-        let y_low = encoding[1..31].iter().all(|byte| *byte == 0) && encoding[31] << 1 == 0;
-        if y_low {
-            let mut shifted = [0xff; 32];
-            shifted[0] = encoding[0] + 0xed;
-            shifted[31] = encoding[31] | 0x7f;
-            all.push(shifted);
-        }
-    }
-    let flipped = all.clone().into_iter().map(|mut encoding| {
-        encoding[31] ^= 0x80;
-        encoding
-    });
-    all.extend(flipped);
-    all
-}
-
 #[test]
 fn keys_of_small_order_are_no_roots() {
-    let encodings = small_order_encodings();
-    assert!(encodings.len() >= 20);
-    for encoding in encodings {
-        let refused = Root::new(1, &PublicKey(encoding)).unwrap_err();
-        assert_eq!(refused, WeakKey, "{encoding:02x?}");
-    }
+    cases::keys_of_small_order_are_no_roots::<VerifyingKey>();
 }
 
 #[test]
 fn only_the_canonical_encoding_of_a_key_is_a_root() {
-    let mut points = 0;
-    for y in 0..19 {
-        for sign in [0, 0x80] {
-            let mut canonical = [0; 32];
-            (canonical[0], canonical[31]) = (y, sign);
-            let mut shifted = [0xff; 32];
-            (shifted[0], shifted[31]) = (y + 0xed, 0x7f | sign);
-            assert!(Root::new(1, &PublicKey(shifted)).is_err(), "y = {y} + p");
-            let accepted = Root::new(1, &PublicKey(canonical)).is_ok();
-            // What is refused here passes elsewhere, so the rule is not idle.
-            assert_eq!(accepted, VerifyingKey::from_bytes(&shifted).is_ok_and(|k| !k.is_weak()));
-            points += usize::from(accepted);
-        }
-    }
-    assert!(points > 0, "some of these are points of large order");
-
-    let mut no_point = [0; 32];
-    no_point[0] = 2;
-    assert!(CompressedEdwardsY(no_point).decompress().is_none());
-    assert_eq!(Root::new(1, &PublicKey(no_point)).unwrap_err(), WeakKey);
+    cases::only_the_canonical_encoding_of_a_key_is_a_root::<VerifyingKey>();
 }
 
-/// A certificate for a weak key is the vendor's mistake; it must still activate nothing, or
-/// everybody could answer in its name.
 #[test]
 fn a_certified_key_of_small_order_activates_nothing() {
-    let roots = roots();
-    let request = request(Method::Count);
-    for encoding in small_order_encodings() {
-        let claims = claims(PublicKey(encoding), Role::Host);
-        let certificate = sign_certificate(&claims, &root_key()).unwrap();
-        let validity = Validity::For(Minutes(1));
-        let body = answer(&request, Verdict::Granted { count: 99, validity }, certificate);
-        // S·B = R + h·A with A of small order: no secret is needed when h·A is the identity.
-        let secret = Scalar::from_bytes_mod_order([5; 32]);
-        let r = EdwardsPoint::mul_base(&secret).compress();
-        let forged = Forged { public_key: PublicKey(encoding), r, s: secret.to_bytes() };
-        let frame = sign_response(&body, &forged).unwrap();
-        let refused = verify_response(&frame, &expected(&request, Method::Count, &roots));
-        assert_eq!(refused.unwrap_err(), Untrusted::ResponseSignature, "{encoding:02x?}");
-    }
-}
-
-/// "Signs" with the same R and S whatever the message is.
-struct Forged {
-    public_key: PublicKey,
-    r: CompressedEdwardsY,
-    s: [u8; 32],
-}
-
-impl Signer for Forged {
-    type Error = Infallible;
-
-    fn public_key(&self) -> PublicKey {
-        self.public_key
-    }
-
-    fn sign(&self, _: &[u8]) -> Result<Signature, Self::Error> {
-        let mut signature = [0; SIGNATURE_LEN];
-        signature[..32].copy_from_slice(&self.r.0);
-        signature[32..].copy_from_slice(&self.s);
-        Ok(Signature(signature))
-    }
-}
-
-/// A holder of the host's own key who leaves the nonce out: `R` is of small order, and
-/// `S = h·a`. Lenient verifiers accept it for the identity.
-struct SmallR(EdwardsPoint);
-
-impl Signer for SmallR {
-    type Error = Infallible;
-
-    fn public_key(&self) -> PublicKey {
-        host_key().public_key()
-    }
-
-    fn sign(&self, message: &[u8]) -> Result<Signature, Self::Error> {
-        let (r, public_key) = (self.0.compress(), self.public_key());
-        let mut hash = Sha512::new();
-        hash.update(r.0);
-        hash.update(public_key.0);
-        hash.update(message);
-        let h = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
-        let s = h * ExpandedSecretKey::from(&HOST_SEED).scalar;
-        let signature = Forged { public_key, r, s: s.to_bytes() }.sign(message)?;
-        if self.0 == EdwardsPoint::default() {
-            let lenient = VerifyingKey::from_bytes(&public_key.0).unwrap();
-            let given = ed25519_dalek::Signature::from_bytes(&signature.0);
-            assert!(ed25519_dalek::Verifier::verify(&lenient, message, &given).is_ok());
-        }
-        Ok(signature)
-    }
+    cases::a_certified_key_of_small_order_activates_nothing::<VerifyingKey>();
 }
 
 #[test]
 fn a_small_order_r_is_refused() {
-    let roots = roots();
-    let (method, request, response) = exchanges()[0];
-    let body = Response::parse(&response).unwrap().body;
-    for point in EIGHT_TORSION {
-        let frame = sign_response(&body, &SmallR(point)).unwrap();
-        let refused = verify_response(&frame, &expected(&request, method, &roots));
-        assert_eq!(refused.unwrap_err(), Untrusted::ResponseSignature);
-    }
-}
-
-/// Adds the group order to the scalar that ends at the end of `bytes`: the same signature
-/// mathematically, in other bytes.
-fn add_order(bytes: &mut [u8]) {
-    const ORDER: [u8; 32] = [
-        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde,
-        0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
-    ];
-    let start = bytes.len() - 32;
-    let mut carry = 0;
-    for (byte, order) in bytes[start..].iter_mut().zip(ORDER) {
-        let sum = u16::from(*byte) + u16::from(order) + carry;
-        [*byte, _] = sum.to_le_bytes();
-        carry = sum >> 8;
-    }
-    assert_eq!(carry, 0);
+    cases::a_small_order_r_is_refused::<VerifyingKey>();
 }
 
 #[test]
 fn a_signature_with_s_plus_the_order_is_refused() {
-    let roots = roots();
-    for (method, request, response) in exchanges() {
-        let expected = expected(&request, method, &roots);
-        let mut malleated = response;
-        add_order(&mut malleated);
-        let scalar = |frame: &Frame| Scalar::from_bytes_mod_order(frame[218..].try_into().unwrap());
-        assert_eq!(scalar(&malleated), scalar(&response), "the same number modulo the order");
-        let refused = verify_response(&malleated, &expected).unwrap_err();
-        assert_eq!(refused, Untrusted::ResponseSignature);
+    cases::a_signature_with_s_plus_the_order_is_refused::<VerifyingKey>();
+}
 
-        let mut body = Response::parse(&response).unwrap().body;
-        add_order(&mut body.certificate.signature.0);
-        let frame = sign_response(&body, &host_key()).unwrap();
-        let refused = verify_response(&frame, &expected).unwrap_err();
-        assert_eq!(refused, Untrusted::CertificateSignature);
-    }
-
-    let (request, response) = enrolment();
-    let mut malleated = response;
-    add_order(&mut malleated);
-    let refused = verify_enrolment_response(&malleated, &request, &host_key().public_key(), &roots);
-    assert_eq!(refused.unwrap_err(), UntrustedGrant::Signature);
+#[test]
+fn it_agrees_with_the_library() {
+    differential::agrees_with_the_library::<VerifyingKey>(3_000);
 }

@@ -8,6 +8,7 @@
 //! activation unforgeable is the chain root key → certificate → response.
 
 mod chain;
+mod conformance;
 mod encoding;
 mod enrolment;
 mod key;
@@ -21,6 +22,7 @@ mod verify;
 pub use chain::{
     check_certificate, check_enrolment_signatures, check_possession, check_response_signatures,
 };
+pub use conformance::{Misjudged, VERIFIER_CASES, VerifierCase, check_verifier};
 pub use enrolment::{
     UntrustedEnrolment, UntrustedGrant, seal_enrolment_request, sign_enrolment_response,
     verify_enrolment_request, verify_enrolment_response,

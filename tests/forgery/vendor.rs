@@ -1,11 +1,12 @@
 //! A vendor, a host and a client, and what they honestly say to each other.
+#![allow(dead_code, reason = "each test takes the parts it needs")]
 
 use std::num::NonZeroU32;
 
 use headcount::fingerprint::Fingerprint;
 use headcount::time::{EpochMinute, Minutes, UnixTime};
 use headcount::trust::{
-    Expected, Root, Signer, SigningKey, TagKey, TagSchedule, request_digest,
+    Expected, Root, Signer, SigningKey, TagKey, TagSchedule, Verifier, request_digest,
     seal_enrolment_request, sign_certificate, sign_enrolment_response, sign_response,
 };
 use headcount::wire::{
@@ -31,8 +32,14 @@ pub(crate) fn tag_key() -> TagKey {
 }
 
 pub(crate) fn roots() -> [Root; 2] {
+    roots_of()
+}
+
+/// The same with any implementation of Ed25519.
+pub(crate) fn roots_of<V: Verifier>() -> [Root<V>; 2] {
     let other = SigningKey::from_seed(&[4; 32]);
-    [(1, root_key()), (2, other)].map(|(id, key)| Root::new(id, &key.public_key()).unwrap())
+    [(1, root_key()), (2, other)]
+        .map(|(id, key)| Root::with_verifier(id, &key.public_key()).unwrap())
 }
 
 pub(crate) fn claims(public_key: PublicKey, role: Role) -> Claims {
@@ -80,7 +87,11 @@ pub(crate) fn answer(request: &Frame, verdict: Verdict, certificate: Certificate
     }
 }
 
-pub(crate) fn expected<'a>(request: &'a Frame, method: Method, roots: &'a [Root]) -> Expected<'a> {
+pub(crate) fn expected<'a, V>(
+    request: &'a Frame,
+    method: Method,
+    roots: &'a [Root<V>],
+) -> Expected<'a, V> {
     Expected { request, method, product: PRODUCT, roots, known_certificate: None }
 }
 

@@ -12,7 +12,7 @@ use headcount::wire::{PublicKey, Signature};
 /// A public key unpacked by `salty`. It brings the equation only; what makes verification strict
 /// is checked by headcount before it asks.
 #[derive(Clone, Debug)]
-pub struct SaltyKey(salty::PublicKey);
+pub(crate) struct SaltyKey(salty::PublicKey);
 
 impl Verifier for SaltyKey {
     fn from_public_key(key: &PublicKey) -> Option<Self> {
