@@ -51,6 +51,12 @@ pub(crate) const fn millis(span: Duration) -> u64 {
     span.as_secs().saturating_mul(1_000).saturating_add(span.subsec_millis() as u64)
 }
 
+/// What is left of a span without a part of it, to the millisecond; zero when nothing is. The standard
+/// library's subtraction can panic, as far as the compiler knows.
+pub(crate) const fn less(span: Duration, part: Duration) -> Duration {
+    Duration::from_millis(millis(span).saturating_sub(millis(part)))
+}
+
 /// Seconds since the Unix epoch, as set by a person, a battery or a time server: it may jump.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

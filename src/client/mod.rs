@@ -42,7 +42,7 @@ use rand_core::CryptoRng;
 
 use crate::policy;
 use crate::storage::Corrupt;
-use crate::time::{Instant, Minutes, Now, UnixTime};
+use crate::time::{Instant, Minutes, Now, UnixTime, less};
 use crate::trust::{self, KnownCertificates, TagSchedule, Verifier, VerifyingKey};
 use crate::wire::{Cmid, Frame, HostId, LicenceStatus, Method, Nonce, Request};
 use record::Record;
@@ -426,7 +426,7 @@ impl<'a, V: Verifier> Client<'a, V> {
         }
         if licence.status == LicenceStatus::Licensed {
             if let Some(left) = licence.left {
-                let until_warning = left.saturating_sub(self.warning_period());
+                let until_warning = less(left, self.warning_period());
                 wake = wake.min(now.monotonic.after(until_warning).max(self.warn_at));
             }
         } else {
@@ -480,7 +480,7 @@ impl<'a, V: Verifier> Client<'a, V> {
         let interval = activation.renewal_interval;
         let wait =
             policy::renewal_wait(interval, activation.validity(self.product), rng.next_u32());
-        let until = now.monotonic.after(wait.saturating_sub(elapsed));
+        let until = now.monotonic.after(less(wait, elapsed));
         let retry = policy::spread(self.activation_interval.as_duration(), rng.next_u32());
         self.phase = Phase::Resting { until, retry_at: now.monotonic.after(retry) };
     }

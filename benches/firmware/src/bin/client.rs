@@ -32,15 +32,15 @@ fn main() -> ! {
 /// `None` as soon as something is not as it should be.
 fn life() -> Option<()> {
     let key = PublicKey(*black_box(&exchange::ROOT_KEY));
-    let roots = ROOTS.init([Root::with_verifier(vendor::ROOT_ID, &key).ok()?]);
-    let product = PRODUCT.init(vendor::product(roots));
+    let roots = ROOTS.try_init([Root::with_verifier(vendor::ROOT_ID, &key).ok()?])?;
+    let product = PRODUCT.try_init(vendor::product(roots))?;
     let mut machine = vendor::machine();
     let mut rng = CountingRng(0);
-    let store = STORE.init_with(MemoryStore::new);
-    let buffer = BUFFER.take();
+    let store = STORE.try_init_with(MemoryStore::new)?;
+    let buffer = BUFFER.try_take()?;
 
     let mut slots;
-    let client = CLIENT.uninit();
+    let client = CLIENT.try_uninit()?;
     let (opened, found) = Slots::open(store, Kind::Client, buffer).ok()?;
     slots = opened;
     matches!(found, Found::Nothing).then_some(())?;

@@ -9,8 +9,7 @@ use headcount::fingerprint::Matching;
 use headcount::host::{Host, Pool, Settings, SetupKey, Source};
 use headcount::storage::{Found, Kind, MemoryStore, Slots, image_len};
 use headcount::time::Now;
-use headcount::trust::SigningKey;
-use headcount::wire::Certificate;
+use headcount::wire::{Certificate, Frame};
 use headcount_firmware::vendor::{self, now};
 use headcount_firmware::{board, exchange};
 use static_cell::{ConstStaticCell, StaticCell};
@@ -36,26 +35,35 @@ fn main() -> ! {
 
 /// `None` as soon as something is not as it should be.
 fn life() -> Option<()> {
-    let signer = SigningKey::from_seed(black_box(&vendor::HOST_SEED));
+    #[cfg(not(feature = "no-panic"))]
+    let signer = headcount::trust::SigningKey::from_seed(black_box(&vendor::HOST_SEED));
+    #[cfg(feature = "no-panic")]
+    let signer = headcount_firmware::ed25519::NoSigner;
     let certificate = Certificate::parse(black_box(&exchange::CERTIFICATE)).ok()?;
-    let keys = KEYS.init([SetupKey::new(vendor::KEY_ID, black_box(&vendor::TAG_KEY))]);
-    let host = HOST.init_with(|| {
+    let keys = KEYS.try_init([SetupKey::new(vendor::KEY_ID, black_box(&vendor::TAG_KEY))])?;
+    let pools = POOLS.try_take()?;
+    let host = HOST.try_init_with(|| {
         let certificate = Some(certificate);
-        Host::new(POOLS.take(), keys, certificate, Settings::DEFAULT, vendor::HASH_KEY)
-    });
-    let store = STORE.init_with(MemoryStore::new);
+        Host::new(pools, keys, certificate, Settings::DEFAULT, vendor::HASH_KEY)
+    })?;
+    let store = STORE.try_init_with(MemoryStore::new)?;
     let answer = |host: &mut Site, now: Now, frame: &[u8]| {
         host.handle(now, Source::UNKNOWN, black_box(frame), &signer).ok()
     };
 
-    (answer(host, now(0), &exchange::REQUEST)? == exchange::RESPONSE).then_some(())?;
+    is_as_expected(&answer(host, now(0), &exchange::REQUEST)?, &exchange::RESPONSE)?;
     let store = save(host, store, now(0))?;
     answer(host, now(0), &exchange::RESPONSE).is_none().then_some(())?;
     restore(host, store, now(1))?;
     let day = now(vendor::RENEWAL_DAY);
-    (answer(host, day, &exchange::RENEWAL)? == exchange::RENEWAL_RESPONSE).then_some(())?;
+    is_as_expected(&answer(host, day, &exchange::RENEWAL)?, &exchange::RENEWAL_RESPONSE)?;
     let status = host.pools(day).next()?;
     (status.count == Some(1) && host.counters().frames() == 2).then_some(())
+}
+
+/// All of an answer but its signature, which may be a stand-in.
+fn is_as_expected(answer: &Frame, expected: &Frame) -> Option<()> {
+    (answer.first_chunk::<186>() == expected.first_chunk()).then_some(())
 }
 
 fn save(
