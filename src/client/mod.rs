@@ -54,7 +54,7 @@ const EXCHANGE_LIMIT: Duration = Duration::from_secs(120);
 /// How often running time is saved, and a coming end is warned about.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// One product on one machine.
+/// One product on one machine. `V` is the implementation of Ed25519 that the product's roots bring.
 #[derive(Debug)]
 pub struct Client<'a, V = VerifyingKey> {
     product: &'a Product<'a, V>,

@@ -13,7 +13,7 @@ use crate::wire::{
 /// The product that is to be activated, as its vendor built it.
 ///
 /// All of it belongs into the product itself. Above all the root keys must not come from anything
-/// that the customer can change.
+/// that the customer can change. They also say which implementation of Ed25519, `V`, is used.
 #[derive(Clone, Debug)]
 pub struct Product<'a, V = VerifyingKey> {
     /// The product.

@@ -39,6 +39,7 @@ pub(super) struct Record {
 /// An accepted pair of request and response that activates. Of the response, what the request says
 /// as well is left out. `Debug` hides the request, which has the whole CMID in it.
 #[derive(Clone)]
+#[expect(clippy::struct_field_names, reason = "the activation interval is the protocol's own term")]
 pub(super) struct Activation {
     request: Frame,
     pub(super) count: u32,

@@ -54,7 +54,8 @@ pub fn check_enrolment_signatures<V: Verifier>(
 }
 
 /// Checks that the sender of an enrolment request holds the public key that it names. The tag is
-/// not checked: that takes the host key.
+/// not checked: that takes the host key. Always done with
+/// [`VerifyingKey`](super::VerifyingKey).
 pub fn check_possession(frame: &Frame) -> Result<(), UntrustedEnrolment> {
     let request = EnrolmentRequest::parse(frame)?;
     prove_possession(wire::split_tag(frame).0, &request)

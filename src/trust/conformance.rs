@@ -7,6 +7,7 @@ use crate::wire::{PublicKey, Signature};
 
 /// One signature that every implementation must judge alike.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct VerifierCase {
     /// What is special about it; `A` is the public key, `R` and `S` are the signature's halves.
     pub name: &'static str,

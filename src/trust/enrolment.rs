@@ -59,7 +59,8 @@ impl fmt::Display for UntrustedEnrolment {
 
 impl core::error::Error for UntrustedEnrolment {}
 
-/// Checks an enrolment request: form, tag (in constant time), proof of possession.
+/// Checks an enrolment request: form, tag (in constant time), proof of possession. This is the
+/// authority's side, and always done with [`VerifyingKey`].
 pub fn verify_enrolment_request<'a>(
     frame: &'a Frame,
     tag_key: &TagKey,

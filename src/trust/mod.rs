@@ -1,6 +1,7 @@
 //! What makes a frame believable: labels, digests, tags, signatures (PROTOCOL 1, 4 to 7).
 //!
-//! The only module that names a crypto crate. What it has checked has a type that nothing else can
+//! The only module that names a crypto crate; another implementation of Ed25519 comes in through
+//! [`Signer`] and [`Verifier`]. What it has checked has a type that nothing else can
 //! make, [`Verified`]; signatures are checked strictly, tags are compared in constant time, and
 //! secrets are wiped when dropped and never printed.
 //!

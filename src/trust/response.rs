@@ -30,7 +30,8 @@ pub struct Expected<'a, V = VerifyingKey> {
     /// The vendor's root keys.
     pub roots: &'a [Root<V>],
     /// A certificate that verified before under the same roots: if the response carries the same
-    /// one, its signature is not verified again. That halves the work of a renewal.
+    /// one, its signature is not verified again. That halves the work. (A
+    /// [`Client`](crate::client::Client) remembers by itself.)
     pub known_certificate: Option<&'a Verified<Certificate>>,
 }
 
