@@ -139,7 +139,7 @@ pub struct ActivationInfo {
     pub renewal_interval: Minutes,
 }
 
-// What a microcontroller spends on one client; its product and roots lie in flash.
+// What a microcontroller spends on one client, beside its product and roots.
 const _: () = assert!(size_of::<Client<'static>>() <= 1024);
 
 /// The product was rearmed by hand as often as it allows.
