@@ -4,7 +4,7 @@
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use crate::time::{Minutes, UnixTime};
+use crate::time::{Minutes, UnixTime, millis};
 use crate::wire::Validity;
 
 /// Default wait before the next try while not activated: 2 hours (PROTOCOL 5).
@@ -121,7 +121,7 @@ pub fn can_be_right(clock: UnixTime, floor: UnixTime) -> bool {
 /// together does not ask together (PROTOCOL 11). Exact to the millisecond.
 #[must_use]
 pub fn spread(wait: Duration, random: u32) -> Duration {
-    let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let millis = millis(wait);
     let tenth = millis / 10;
     // A fraction of 2^32 of the span: 64 bits hold it for any wait below 248 days.
     let offset = tenth.saturating_mul(2).saturating_mul(u64::from(random)) >> 32;
@@ -155,7 +155,7 @@ pub fn start_wait(activation_interval: Minutes, random: u32) -> Duration {
 }
 
 fn half(span: Duration) -> Duration {
-    span.checked_div(2).unwrap_or_default()
+    Duration::from_millis(millis(span) / 2)
 }
 
 #[cfg(test)]

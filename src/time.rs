@@ -39,8 +39,25 @@ impl Instant {
     /// This point moved forward by `span`, at most to the end of the clock.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_add(millis(span)))
     }
+
+    /// Milliseconds since `earlier`; zero when `earlier` is in fact later.
+    pub(crate) const fn millis_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// A span in milliseconds, at most `u64::MAX`. In 64 bits, where the standard library takes 128: on a
+/// small processor that is much less code.
+pub(crate) const fn millis(span: Duration) -> u64 {
+    span.as_secs().saturating_mul(1_000).saturating_add(span.subsec_millis() as u64)
+}
+
+/// What is left of a span without a part of it, to the millisecond; zero when nothing is. The standard
+/// library's subtraction can panic, as far as the compiler knows.
+pub(crate) const fn less(span: Duration, part: Duration) -> Duration {
+    Duration::from_millis(millis(span).saturating_sub(millis(part)))
 }
 
 /// Seconds since the Unix epoch, as set by a person, a battery or a time server: it may jump.

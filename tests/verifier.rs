@@ -62,10 +62,10 @@ fn made(name: &str) -> Made {
         "as usual" => good,
         "the longest message" => honest([2; 32], &[0x5a; 213]),
         "x of the key is odd" => {
-            (1..).map(|n| honest([n; 32], MESSAGE)).find(|made| made.0.0[31] >= 0x80).unwrap()
+            (1..=255).map(|n| honest([n; 32], MESSAGE)).find(|made| made.0.0[31] >= 0x80).unwrap()
         }
         "x of R is even" => {
-            (1..).map(|n| honest([n; 32], MESSAGE)).find(|made| made.2.0[31] < 0x80).unwrap()
+            (1..=255).map(|n| honest([n; 32], MESSAGE)).find(|made| made.2.0[31] < 0x80).unwrap()
         }
         "another message" => (key, b"headcoumt".to_vec(), signature, false),
         "another R" => with_bit(0),

@@ -10,7 +10,7 @@ use crate::log::debug;
 use crate::policy::{self, Skew};
 use crate::time::{Now, UnixTime};
 use crate::trust::{Expected, Verified, Verifier};
-use crate::wire::{self, Method, Response, Verdict};
+use crate::wire::{self, Frame, Method, Response, Verdict};
 
 impl<V: Verifier> Client<'_, V> {
     /// Takes an answer to the pending request. All that follows from it is in what
@@ -26,10 +26,23 @@ impl<V: Verifier> Client<'_, V> {
         rng: &mut impl CryptoRng,
         answer: &[u8],
     ) -> Result<Outcome, Discard> {
+        let verified = self.verify(answer);
+        let outcome = verified.and_then(|answer| self.conclude(answer, now, rng));
+        outcome.inspect_err(|discard| debug!("answer discarded: {:?}", discard))
+    }
+
+    /// The rest of the checks, and what follows from an accepted answer. Not inlined: what it needs of the stack need not be there
+    /// while signatures are verified.
+    #[inline(never)]
+    fn conclude(
+        &mut self,
+        answer: Verified<&Frame>,
+        now: Now,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Outcome, Discard> {
         let Phase::Asking(asking) = self.phase else { return Err(Discard::NotAsked) };
-        let response = self.accept(now, &asking, answer).inspect_err(|discard| {
-            debug!("answer discarded: {:?}", discard);
-        })?;
+        let response = answer.response().map_err(Discard::Untrusted)?;
+        self.check_time(now, response.body.host_time)?;
         let body = &response.body;
         self.record.floor = self.record.floor.max(body.host_time);
         self.activation_interval = policy::bounded_interval(body.activation_interval);
@@ -72,13 +85,10 @@ impl<V: Verifier> Client<'_, V> {
         self.next_host(&asking, now, rng);
     }
 
-    /// All checks of PROTOCOL 11, in its order.
-    fn accept(
-        &mut self,
-        now: Now,
-        asking: &Asking,
-        answer: &[u8],
-    ) -> Result<Verified<Response>, Discard> {
+    /// The checks of PROTOCOL 11, in its order, as far as the client's clock and floor.
+    #[inline(never)]
+    fn verify<'f>(&mut self, answer: &'f [u8]) -> Result<Verified<&'f Frame>, Discard> {
+        let Phase::Asking(asking) = &self.phase else { return Err(Discard::NotAsked) };
         let answer = wire::frame_from_slice(answer)
             .map_err(|malformed| Discard::Untrusted(malformed.into()))?;
         let expected = Expected {
@@ -88,9 +98,7 @@ impl<V: Verifier> Client<'_, V> {
             roots: self.product.roots,
             known_certificate: self.record.activation.as_ref().map(|held| &held.certificate),
         };
-        let response = self.known.verify(answer, &expected).map_err(Discard::Untrusted)?;
-        self.check_time(now, response.body.host_time)?;
-        Ok(response)
+        self.known.verify(answer, &expected).map_err(Discard::Untrusted)
     }
 
     fn check_time(&self, now: Now, host_time: UnixTime) -> Result<(), Discard> {

@@ -42,7 +42,7 @@ use rand_core::CryptoRng;
 
 use crate::policy;
 use crate::storage::Corrupt;
-use crate::time::{Instant, Minutes, Now, UnixTime};
+use crate::time::{Instant, Minutes, Now, UnixTime, less};
 use crate::trust::{self, KnownCertificates, TagSchedule, Verifier, VerifyingKey};
 use crate::wire::{Cmid, Frame, HostId, LicenceStatus, Method, Nonce, Request};
 use record::Record;
@@ -148,7 +148,7 @@ pub struct ActivationInfo {
     pub renewal_interval: Minutes,
 }
 
-// What a microcontroller spends on one client; its product and roots lie in flash.
+// What a microcontroller spends on one client, beside its product and roots.
 const _: () = assert!(size_of::<Client<'static>>() <= 1024);
 
 /// The product was rearmed by hand as often as it allows.
@@ -432,7 +432,7 @@ impl<'a, V: Verifier> Client<'a, V> {
         }
         if licence.status == LicenceStatus::Licensed {
             if let Some(left) = licence.left {
-                let until_warning = left.saturating_sub(self.warning_period());
+                let until_warning = less(left, self.warning_period());
                 wake = wake.min(now.monotonic.after(until_warning).max(self.warn_at));
             }
         } else {
@@ -486,7 +486,7 @@ impl<'a, V: Verifier> Client<'a, V> {
         let interval = activation.renewal_interval;
         let wait =
             policy::renewal_wait(interval, activation.validity(self.product), rng.next_u32());
-        let until = now.monotonic.after(wait.saturating_sub(elapsed));
+        let until = now.monotonic.after(less(wait, elapsed));
         let retry = policy::spread(self.activation_interval.as_duration(), rng.next_u32());
         self.phase = Phase::Resting { until, retry_at: now.monotonic.after(retry) };
     }

@@ -196,7 +196,8 @@ impl Record {
             roots: product.roots,
             known_certificate: None,
         };
-        let response = known.verify(response, &expected).map_err(Rejection::Untrusted)?;
+        let response = known.verify(response, &expected).and_then(|frame| frame.response());
+        let response = response.map_err(Rejection::Untrusted)?;
         match response.body.verdict {
             Verdict::Granted { count, .. }
                 if policy::meets_threshold(count, product.required_count) =>

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::policy;
-use crate::time::{Instant, Now, UnixTime};
+use crate::time::{Instant, Now, UnixTime, millis};
 
 /// Time since a mark, as the larger of what two clocks say: the monotonic one, which knows only the
 /// time that the device was running, and the calendar, which knows all of it when it is right.
@@ -47,25 +47,32 @@ impl Span {
 
     /// What a store keeps: the mark and the seconds of running time up to `now`.
     pub(super) fn stored(&self, now: Now) -> (UnixTime, u64) {
-        (self.since, self.ran(now).as_secs())
+        (self.since, self.ran(now) / 1_000)
     }
 
     /// Time since the mark.
     pub(super) fn elapsed(&self, now: Now) -> Duration {
-        let calendar = match now.clock {
-            Some(clock) if self.since != Self::NO_CALENDAR => clock.since(self.since),
-            _ => Duration::ZERO,
-        };
-        self.ran(now).max(calendar)
+        Duration::from_millis(self.elapsed_millis(now))
     }
 
     /// What is left of `limit`; zero when it is over.
     pub(super) fn left_of(&self, limit: Duration, now: Now) -> Duration {
-        limit.saturating_sub(self.elapsed(now))
+        Duration::from_millis(millis(limit).saturating_sub(self.elapsed_millis(now)))
     }
 
-    fn ran(&self, now: Now) -> Duration {
-        Duration::from_millis(self.ran_millis).saturating_add(now.monotonic.since(self.counted_to))
+    fn elapsed_millis(&self, now: Now) -> u64 {
+        let calendar = match now.clock {
+            Some(clock) if self.since != Self::NO_CALENDAR => {
+                clock.as_secs().saturating_sub(self.since.as_secs()).saturating_mul(1_000)
+            }
+            _ => 0,
+        };
+        self.ran(now).max(calendar)
+    }
+
+    /// Milliseconds of running time.
+    const fn ran(&self, now: Now) -> u64 {
+        self.ran_millis.saturating_add(now.monotonic.millis_since(self.counted_to))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::response::verify_unless;
 use super::{Expected, Untrusted, Verified, Verifier, label};
-use crate::wire::{self, Certificate, Frame, Response};
+use crate::wire::{self, Certificate, Frame};
 
 /// The two certificates that verified last, for a client that hears the same one or two hosts again
 /// and again: each costs it one signature then, not two.
@@ -26,21 +26,28 @@ impl KnownCertificates {
     }
 
     /// [`verify_response`](super::verify_response), which remembers the certificate that it
-    /// verifies, and verifies none that is remembered.
-    pub(crate) fn verify<V: Verifier>(
+    /// verifies, and verifies none that is remembered. The response itself is not read yet: it would
+    /// take space on the stack.
+    pub(crate) fn verify<'f, V: Verifier>(
         &mut self,
-        frame: &Frame,
+        frame: &'f Frame,
         expected: &Expected<'_, V>,
-    ) -> Result<Verified<Response>, Untrusted> {
+    ) -> Result<Verified<&'f Frame>, Untrusted> {
         let mut known = false;
-        let response = verify_unless(frame, expected, |certificate| {
+        let verified = verify_unless(frame, expected, |certificate| {
             known = expected.knows(certificate) || self.recognises(certificate);
             known
         })?;
         if !known {
-            self.remember(&response.certificate());
+            self.remember_sender(&verified)?;
         }
-        Ok(response)
+        Ok(verified)
+    }
+
+    #[inline(never)]
+    fn remember_sender(&mut self, frame: &Verified<&Frame>) -> Result<(), Untrusted> {
+        self.remember(&frame.response()?.certificate());
+        Ok(())
     }
 
     /// Of two others, the one that was not heard for longer is forgotten.

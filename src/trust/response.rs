@@ -7,8 +7,8 @@ use super::verify::{Root, StrictKey, Verifier, VerifyingKey};
 use super::{Verified, label, request_digest};
 use crate::time::UnixTime;
 use crate::wire::{
-    self, Certificate, Claims, Coverage, Frame, Malformed, Method, Response, ResponseBody, Role,
-    Validity, Verdict,
+    self, Certificate, Claims, Coverage, Frame, Malformed, Method, PublicKey, Response,
+    ResponseBody, Role, Signature, Validity, Verdict,
 };
 
 /// Signs a response with the key that its certificate names, and writes the frame.
@@ -140,33 +140,66 @@ pub fn verify_response<V: Verifier>(
     frame: &Frame,
     expected: &Expected<'_, V>,
 ) -> Result<Verified<Response>, Untrusted> {
-    verify_unless(frame, expected, |certificate| expected.knows(certificate))
+    verify_unless(frame, expected, |certificate| expected.knows(certificate))?.response()
 }
 
-/// The same with another rule for which certificates need no verification.
-pub(super) fn verify_unless<V: Verifier>(
-    frame: &Frame,
+/// All that is to be checked of a response, with another rule for which certificates need no
+/// verification.
+///
+/// A verification takes most of a small device's stack, so what is not needed during it does not lie
+/// there: the steps before it are functions of their own, what they learn is little, and the
+/// response is [read once more](Verified::response) afterwards.
+pub(super) fn verify_unless<'f, V: Verifier>(
+    frame: &'f Frame,
     expected: &Expected<'_, V>,
     is_known: impl FnOnce(&Certificate) -> bool,
-) -> Result<Verified<Response>, Untrusted> {
-    let response = Response::parse(frame)?;
-    let body = &response.body;
-    if body.request_digest != request_digest(expected.request) {
+) -> Result<Verified<&'f Frame>, Untrusted> {
+    let (said, root) = read(frame, expected, is_known)?;
+    if root.is_some_and(|root| !root_signed(root, frame)) {
+        return Err(Untrusted::CertificateSignature);
+    }
+    said.check(expected)?;
+    if host_signed::<V>(&said.claims.public_key, frame) {
+        Ok(Verified(frame))
+    } else {
+        Err(Untrusted::ResponseSignature)
+    }
+}
+
+/// Reads a response to the expected request, and finds the root key that has to vouch for it, unless
+/// its certificate is known.
+#[inline(never)]
+fn read<'a, V>(
+    frame: &Frame,
+    expected: &Expected<'a, V>,
+    is_known: impl FnOnce(&Certificate) -> bool,
+) -> Result<(Said, Option<&'a StrictKey<V>>), Untrusted> {
+    let ResponseBody { verdict, host_time, request_digest: digest, certificate, .. } =
+        Response::parse(frame)?.body;
+    if digest != request_digest(expected.request) {
         return Err(Untrusted::OtherRequest);
     }
-    let certificate = &body.certificate;
-    if !is_known(certificate) {
-        verify_certificate(certificate, expected.roots)?;
-    }
-    check_claims(body, &certificate.claims, expected)?;
-    let key = StrictKey::<V>::new(&certificate.claims.public_key);
-    let (signed, _) = wire::split_signature(frame);
-    match key {
-        Ok(key) if key.verify(label::RESPONSE, signed, &response.signature) => {
-            Ok(Verified(response))
-        }
-        _ => Err(Untrusted::ResponseSignature),
-    }
+    let root_id = certificate.claims.root_id;
+    let root = if is_known(&certificate) {
+        None
+    } else {
+        Some(Root::find(expected.roots, root_id).ok_or(Untrusted::UnknownRoot(root_id))?)
+    };
+    let perpetual = matches!(verdict, Verdict::Granted { validity: Validity::Perpetual, .. });
+    Ok((Said { claims: certificate.claims, host_time, perpetual }, root))
+}
+
+#[inline(never)]
+fn root_signed<V: Verifier>(root: &StrictKey<V>, frame: &Frame) -> bool {
+    let (claims, signature) = wire::split_certificate(frame);
+    root.verify(label::CERTIFICATE, claims, &Signature(*signature))
+}
+
+#[inline(never)]
+fn host_signed<V: Verifier>(key: &PublicKey, frame: &Frame) -> bool {
+    let (signed, signature) = wire::split_signature(frame);
+    let signature = Signature(*signature);
+    StrictKey::<V>::new(key).is_ok_and(|key| key.verify(label::RESPONSE, signed, &signature))
 }
 
 /// Verifies a certificate's signature by one of the roots. Dates and coverage are not looked at.
@@ -183,6 +216,14 @@ pub(super) fn verify_certificate<V: Verifier>(
     }
 }
 
+impl Verified<&Frame> {
+    /// The response in a frame that verified. It has been read before, so this does not fail.
+    #[inline(never)]
+    pub(crate) fn response(&self) -> Result<Verified<Response>, Untrusted> {
+        Ok(Verified(Response::parse(self.0)?))
+    }
+}
+
 impl Verified<Response> {
     /// The response's certificate, which is verified with it.
     #[must_use]
@@ -191,28 +232,32 @@ impl Verified<Response> {
     }
 }
 
-fn check_claims<V>(
-    body: &ResponseBody,
-    claims: &Claims,
-    expected: &Expected<'_, V>,
-) -> Result<(), Untrusted> {
-    let role = match expected.method {
-        Method::Count => Role::Host,
-        Method::Key => Role::Authority,
-    };
-    if claims.role != role {
-        return Err(Untrusted::WrongRole(claims.role));
+/// What a response says that matters to whether it is believed.
+struct Said {
+    claims: Claims,
+    host_time: UnixTime,
+    perpetual: bool,
+}
+
+impl Said {
+    fn check<V>(&self, expected: &Expected<'_, V>) -> Result<(), Untrusted> {
+        let role = match expected.method {
+            Method::Count => Role::Host,
+            Method::Key => Role::Authority,
+        };
+        if self.claims.role != role {
+            return Err(Untrusted::WrongRole(self.claims.role));
+        }
+        let (certificate, product) = (self.claims.coverage, expected.product);
+        if !certificate.covers(&product) {
+            return Err(Untrusted::NotCovered { certificate, product });
+        }
+        if self.perpetual && role == Role::Host {
+            return Err(Untrusted::Perpetual);
+        }
+        if !self.claims.valid_at(self.host_time) {
+            return Err(Untrusted::OutsideDates { host_time: self.host_time });
+        }
+        Ok(())
     }
-    let (certificate, product) = (claims.coverage, expected.product);
-    if !certificate.covers(&product) {
-        return Err(Untrusted::NotCovered { certificate, product });
-    }
-    let perpetual = matches!(body.verdict, Verdict::Granted { validity: Validity::Perpetual, .. });
-    if perpetual && role == Role::Host {
-        return Err(Untrusted::Perpetual);
-    }
-    if !claims.valid_at(body.host_time) {
-        return Err(Untrusted::OutsideDates { host_time: body.host_time });
-    }
-    Ok(())
 }

@@ -1,10 +1,8 @@
 //! The certificate: what the vendor's root key says of a host key (PROTOCOL 4).
 
-use nom::Parser;
-
 use super::error::{Fault, Malformed};
 use super::id::PublicKey;
-use super::parse::{self, Parsed, checked};
+use super::parse::{self, Fields};
 use super::{SIGNATURE_LEN, Signature};
 use crate::cursor::Writer;
 use crate::time::{EpochMinute, UnixTime};
@@ -13,7 +11,7 @@ use crate::time::{EpochMinute, UnixTime};
 pub const CERTIFICATE_LEN: usize = 120;
 
 /// Bytes of a certificate that the root key signs.
-const CERTIFICATE_SIGNED_LEN: usize = CERTIFICATE_LEN - SIGNATURE_LEN;
+pub(crate) const CERTIFICATE_SIGNED_LEN: usize = CERTIFICATE_LEN - SIGNATURE_LEN;
 
 /// A certificate as it stands in a response. That it was parsed says nothing of its signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +109,7 @@ impl Claims {
 impl Certificate {
     /// Reads a certificate outside a frame, for instance from a file.
     pub fn parse(bytes: &[u8; CERTIFICATE_LEN]) -> Result<Self, Malformed> {
-        parse::all(bytes, 0, Self::parser)
+        parse::all(bytes, Self::read)
     }
 
     /// Writes the 120 bytes.
@@ -122,32 +120,25 @@ impl Certificate {
         bytes
     }
 
-    pub(super) fn parser(input: &[u8]) -> Parsed<'_, Self> {
-        let (input, public_key) = parse::array(input)?;
-        let (input, serial) = parse::u64(input)?;
-        let (input, not_before) = parse::u32(input)?;
-        let (input, not_after) = parse::u32(input)?;
-        let (input, root_id) = parse::u16(input)?;
-        let (input, family) = parse::u16(input)?;
-        let (input, rank) = parse::u8(input)?;
-        let (input, generation) = parse::u8(input)?;
-        let (input, role) = checked(parse::u8, |role| match role {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let public_key = PublicKey(fields.array());
+        let serial = fields.u64();
+        let not_before = EpochMinute(fields.u32());
+        let not_after = EpochMinute(fields.u32());
+        let root_id = fields.u16();
+        let family = fields.u16();
+        let rank = fields.u8();
+        let generation = fields.u8();
+        let role = fields.checked(Fields::u8, |role| match role {
             0 => Ok(Role::Host),
             1 => Ok(Role::Authority),
             other => Err(Fault::Role(other)),
-        })
-        .parse(input)?;
-        let (input, ()) = parse::reserved::<1>(input)?;
-        let (input, signature) = parse::array(input)?;
-        let claims = Claims {
-            public_key: PublicKey(public_key),
-            serial,
-            not_before: EpochMinute(not_before),
-            not_after: EpochMinute(not_after),
-            root_id,
-            coverage: Coverage { family, rank, generation },
-            role,
-        };
-        Ok((input, Self { claims, signature: Signature(signature) }))
+        });
+        fields.reserved(1);
+        let signature = Signature(fields.array());
+        let coverage = Coverage { family, rank, generation };
+        let role = role?;
+        let claims = Claims { public_key, serial, not_before, not_after, root_id, coverage, role };
+        Some(Self { claims, signature })
     }
 }

@@ -1,12 +1,10 @@
 //! Enrolment, kinds 3 and 4: how a host is activated by the vendor (PROTOCOL 6).
 
-use nom::Parser;
-
 use super::certificate::{CERTIFICATE_LEN, Certificate};
 use super::error::{Fault, Malformed};
 use super::id::{KeyId, Nonce, PublicKey};
 use super::name::Name;
-use super::parse::{self, Parsed, checked};
+use super::parse::{self, Fields};
 use super::status::Refusal;
 use super::{Digest, Frame, Kind, SIGNATURE_LEN, SIGNED_LEN, Signature, TAG_LEN, TAGGED_LEN};
 use crate::cursor::Writer;
@@ -40,11 +38,11 @@ impl<'a> EnrolmentRequest<'a> {
     /// Reads a frame. Signature and tag are not checked: see
     /// [`verify_enrolment_request`](crate::trust::verify_enrolment_request) for that.
     pub fn parse(frame: &'a Frame) -> Result<Self, Malformed> {
-        parse::frame(frame, Kind::EnrolmentRequest, |input| {
-            let (input, request) = Self::body(input)?;
-            let (input, _signature) = parse::borrowed::<SIGNATURE_LEN>(input)?;
-            let (input, _tag) = parse::borrowed::<TAG_LEN>(input)?;
-            Ok((input, request))
+        parse::frame(frame, Kind::EnrolmentRequest, |fields| {
+            let request = Self::read(fields);
+            let _signature = fields.take(SIGNATURE_LEN);
+            let _tag = fields.take(TAG_LEN);
+            request
         })
     }
 
@@ -69,28 +67,27 @@ impl<'a> EnrolmentRequest<'a> {
         bytes
     }
 
-    fn body(input: &'a [u8]) -> Parsed<'a, Self> {
-        let (input, ()) = parse::reserved::<2>(input)?;
-        let (input, platform_rank) = parse::u8(input)?;
-        let (input, ()) = parse::reserved::<1>(input)?;
-        let (input, key_id) = parse::u32(input)?;
-        let (input, ()) = parse::reserved::<4>(input)?;
-        let (input, public_key) = parse::array(input)?;
-        let (input, host_time) = parse::u64(input)?;
-        let (input, nonce) = parse::array(input)?;
-        let (input, fingerprint) = parse::array(input)?;
-        let (input, host_name) = Name::parse(input)?;
-        let (input, ()) = parse::reserved::<2>(input)?;
-        let request = Self {
+    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        fields.reserved(2);
+        let platform_rank = fields.u8();
+        fields.reserved(1);
+        let key_id = KeyId(fields.u32());
+        fields.reserved(4);
+        let public_key = PublicKey(fields.array());
+        let host_time = fields.u64();
+        let nonce = Nonce(fields.array());
+        let fingerprint = Fingerprint::from_bytes(fields.array());
+        let host_name = Name::read(fields);
+        fields.reserved(2);
+        Some(Self {
             platform_rank,
-            key_id: KeyId(key_id),
-            public_key: PublicKey(public_key),
+            key_id,
+            public_key,
             host_time: (host_time != 0).then_some(UnixTime::from_secs(host_time)),
-            nonce: Nonce(nonce),
-            fingerprint: Fingerprint::from_bytes(fingerprint),
-            host_name,
-        };
-        Ok((input, request))
+            nonce,
+            fingerprint,
+            host_name: host_name?,
+        })
     }
 }
 
@@ -126,10 +123,10 @@ impl EnrolmentResponse {
     /// Reads a frame. Signatures are not checked: see
     /// [`verify_enrolment_response`](crate::trust::verify_enrolment_response) for that.
     pub fn parse(frame: &Frame) -> Result<Self, Malformed> {
-        parse::frame(frame, Kind::EnrolmentResponse, |input| {
-            let (input, body) = EnrolmentBody::parser(input)?;
-            let (input, signature) = parse::array(input)?;
-            Ok((input, Self { body, signature: Signature(signature) }))
+        parse::frame(frame, Kind::EnrolmentResponse, |fields| {
+            let body = EnrolmentBody::read(fields);
+            let signature = Signature(fields.array());
+            Some(Self { body: body?, signature })
         })
     }
 
@@ -164,39 +161,40 @@ impl EnrolmentBody {
         bytes
     }
 
-    fn parser(input: &[u8]) -> Parsed<'_, Self> {
-        let (input, refusal) = checked(parse::u16, Refusal::from_wire).parse(input)?;
-        let (input, ()) = parse::reserved::<2>(input)?;
-        let (input, hosts_left) = parse::u32(input)?;
-        let (input, activations_left) = parse::u32(input)?;
-        let (input, authority_time) = parse::u64(input)?;
-        let (input, request_digest) = parse::array(input)?;
-        let (input, outcome) = outcome(input, refusal)?;
-        let (input, root_id) = parse::u16(input)?;
-        let (input, ()) = parse::reserved::<8>(input)?;
-        let body = Self {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let refusal = fields.checked(Fields::u16, Refusal::from_wire);
+        fields.reserved(2);
+        let hosts_left = fields.u32();
+        let activations_left = fields.u32();
+        let authority_time = UnixTime::from_secs(fields.u64());
+        let request_digest = Digest(fields.array());
+        let outcome = outcome(fields, refusal?);
+        let root_id = fields.u16();
+        fields.reserved(8);
+        let outcome = outcome?;
+        Some(Self {
             outcome,
             hosts_left,
             activations_left,
-            authority_time: UnixTime::from_secs(authority_time),
-            request_digest: Digest(request_digest),
+            authority_time,
+            request_digest,
             root_id,
-        };
-        Ok((input, body))
+        })
     }
 }
 
 /// The certificate's place: all zero when refused, and only then.
-fn outcome(input: &[u8], refusal: Option<Refusal>) -> Parsed<'_, Result<Certificate, Refusal>> {
-    let (rest, bytes) = parse::borrowed::<CERTIFICATE_LEN>(input)?;
-    match refusal {
-        Some(refusal) => {
-            parse::zero_tail(input, bytes, Fault::CertificatePresence)?;
-            Ok((rest, Err(refusal)))
-        }
-        None if *bytes == [0; CERTIFICATE_LEN] => {
-            Err(parse::fault_at(input, 0, Fault::CertificatePresence))
-        }
-        None => Certificate::parser(input).map(|(rest, certificate)| (rest, Ok(certificate))),
+fn outcome(
+    fields: &mut Fields<'_>,
+    refusal: Option<Refusal>,
+) -> Option<Result<Certificate, Refusal>> {
+    if let Some(refusal) = refusal {
+        fields.zeros(CERTIFICATE_LEN, Fault::CertificatePresence);
+        return Some(Err(refusal));
     }
+    if fields.rest().first_chunk() == Some(&[0; CERTIFICATE_LEN]) {
+        fields.fail(fields.rest(), Fault::CertificatePresence);
+        return None;
+    }
+    Certificate::read(fields).map(Ok)
 }

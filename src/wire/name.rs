@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::error::Fault;
-use super::parse::{self, Parsed};
+use super::parse::Fields;
 
 /// Bytes that a name takes in a frame.
 pub const NAME_LEN: usize = 64;
@@ -59,15 +59,18 @@ impl<'a> Name<'a> {
         bytes
     }
 
-    pub(super) fn parse(input: &'a [u8]) -> Parsed<'a, Self> {
-        let (rest, bytes) = parse::borrowed::<NAME_LEN>(input)?;
-        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(NAME_LEN);
-        let (text, padding) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
-        let after = input.get(end..).unwrap_or_default();
-        parse::zero_tail(after, padding, Fault::NamePadding)?;
+    pub(super) fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        let start = fields.rest();
+        let length = start.iter().take(NAME_LEN).take_while(|byte| **byte != 0).count();
+        let text = fields.take(length)?;
+        fields.zeros(NAME_LEN.saturating_sub(length), Fault::NamePadding);
         match core::str::from_utf8(text) {
-            Ok(text) => Ok((rest, Self(text))),
-            Err(error) => Err(parse::fault_at(input, error.valid_up_to(), Fault::NameEncoding)),
+            Ok(text) => Some(Self(text)),
+            Err(error) => {
+                let wrong = start.get(error.valid_up_to()..).unwrap_or_default();
+                fields.fail(wrong, Fault::NameEncoding);
+                None
+            }
         }
     }
 }

@@ -1,144 +1,154 @@
-//! The one place that knows nom: small parsers for fields, whose errors keep the position.
+//! The one place that knows nom: the fields of a frame, read one after the other.
 //!
-//! A parser that fails reports how many bytes were *left*; [`frame`] turns that into an offset.
-//! Input is always complete, and everything must be consumed.
+//! [`Fields`] remembers the first broken rule and goes on with zeros, and the end of the frame tells.
+//! So reading a field needs no error path where it stands, which on a microcontroller is half of the
+//! code. For the same reason its methods are not inlined. Input is always complete, and everything must
+//! be consumed.
 
-use core::num::NonZeroU32;
-
-use nom::error::ParseError;
-use nom::{IResult, Parser};
+use nom::{IResult, Parser as _};
 
 use super::error::{Fault, Malformed};
 use super::{Frame, Kind, MAGIC, VERSION};
 
-type Input<'a> = &'a [u8];
-pub(super) type Parsed<'a, T> = IResult<Input<'a>, T, Failure>;
-
-/// A broken rule, and where: as the number of bytes from there to the end of the input.
-#[derive(Debug)]
-pub(super) struct Failure {
-    left: usize,
-    fault: Fault,
-}
-
-impl Failure {
-    fn new(at: Input<'_>, fault: Fault) -> nom::Err<Self> {
-        nom::Err::Error(Self { left: at.len(), fault })
-    }
-}
-
-impl ParseError<Input<'_>> for Failure {
-    fn from_error_kind(input: Input<'_>, _: nom::error::ErrorKind) -> Self {
-        // Inputs have the length of their type, so running out is the only way to come here.
-        Self { left: input.len(), fault: Fault::Length(input.len()) }
-    }
-
-    fn append(_: Input<'_>, _: nom::error::ErrorKind, other: Self) -> Self {
-        other
-    }
-}
-
-/// Runs `body` over a part of a frame that begins at `start`, all of which it must consume.
-pub(super) fn all<'a, T>(
-    input: Input<'a>,
-    start: usize,
-    body: impl Parser<Input<'a>, Output = T, Error = Failure>,
-) -> Result<T, Malformed> {
-    let mut parser = nom::combinator::all_consuming(body);
-    match parser.parse_complete(input) {
-        Ok((_, value)) => Ok(value),
-        Err(
-            nom::Err::Error(Failure { left, fault }) | nom::Err::Failure(Failure { left, fault }),
-        ) => {
-            let offset = start.saturating_add(input.len().saturating_sub(left));
-            Err(Malformed { offset: offset as u16, fault })
-        }
-        // `complete` parsers never ask for more.
-        Err(nom::Err::Incomplete(_)) => {
-            Err(Malformed { offset: start as u16, fault: Fault::Length(input.len()) })
-        }
-    }
-}
-
-/// Runs `body` over the rest of a whole frame after its header, which must be of `kind`.
+/// Reads the rest of a whole frame after its header, which must be of `kind`.
 pub(super) fn frame<'a, T>(
     frame: &'a Frame,
     kind: Kind,
-    body: impl Parser<Input<'a>, Output = T, Error = Failure>,
+    body: impl FnOnce(&mut Fields<'a>) -> Option<T>,
 ) -> Result<T, Malformed> {
-    all(frame, 0, nom::sequence::preceded(|input| header(input, kind), body))
+    all(frame, |fields| {
+        fields.header(kind);
+        body(fields)
+    })
 }
 
-/// The four bytes every frame starts with (PROTOCOL 2).
-fn header(input: Input<'_>, kind: Kind) -> Parsed<'_, ()> {
-    let (input, ()) =
-        checked(array, |magic| (magic == MAGIC).then_some(()).ok_or(Fault::Magic)).parse(input)?;
-    let (input, ()) =
-        checked(u8, |v| (v == VERSION).then_some(()).ok_or(Fault::Version(v))).parse(input)?;
-    checked(u8, |v| (v == kind as u8).then_some(()).ok_or(Fault::Kind(v))).parse(input)
+/// Reads bytes, all of which `body` must consume. It answers with nothing only where a rule is broken.
+pub(super) fn all<'a, T>(
+    bytes: &'a [u8],
+    body: impl FnOnce(&mut Fields<'a>) -> Option<T>,
+) -> Result<T, Malformed> {
+    let mut fields = Fields { rest: bytes, length: bytes.len(), broken: None };
+    let value = body(&mut fields);
+    fields.finish()?;
+    value.ok_or(fields.malformed(Fault::Length(bytes.len())))
 }
 
-/// A parser's value put to a rule; a broken rule is reported at the field's first byte.
-pub(super) fn checked<'a, T, U>(
-    mut parser: impl Parser<Input<'a>, Output = T, Error = Failure>,
-    rule: impl Fn(T) -> Result<U, Fault>,
-) -> impl Parser<Input<'a>, Output = U, Error = Failure> {
-    move |input: Input<'a>| {
-        let (rest, value) = parser.parse(input)?;
-        rule(value).map(|value| (rest, value)).map_err(|fault| Failure::new(input, fault))
+/// Fields that are still to be read.
+pub(super) struct Fields<'a> {
+    rest: &'a [u8],
+    length: usize,
+    /// The first broken rule.
+    broken: Option<Malformed>,
+}
+
+impl<'a> Fields<'a> {
+    /// The four bytes every frame starts with (PROTOCOL 2).
+    fn header(&mut self, kind: Kind) {
+        self.checked(Self::array, |magic| (magic == MAGIC).then_some(()).ok_or(Fault::Magic));
+        self.checked(Self::u8, |v| (v == VERSION).then_some(()).ok_or(Fault::Version(v)));
+        self.checked(Self::u8, |v| (v == kind as u8).then_some(()).ok_or(Fault::Kind(v)));
     }
-}
 
-pub(super) fn array<const N: usize>(input: Input<'_>) -> Parsed<'_, [u8; N]> {
-    borrowed(input).map(|(rest, bytes)| (rest, *bytes))
-}
-
-pub(super) fn borrowed<const N: usize>(input: Input<'_>) -> Parsed<'_, &[u8; N]> {
-    let (rest, taken) = nom::bytes::complete::take(N).parse(input)?;
-    // `take` yields just N bytes, so the conversion cannot fail.
-    let bytes = taken.try_into().map_err(|_| Failure::new(input, Fault::Length(input.len())))?;
-    Ok((rest, bytes))
-}
-
-pub(super) fn u8(input: Input<'_>) -> Parsed<'_, u8> {
-    nom::number::complete::be_u8(input)
-}
-
-pub(super) fn u16(input: Input<'_>) -> Parsed<'_, u16> {
-    nom::number::complete::be_u16(input)
-}
-
-pub(super) fn u32(input: Input<'_>) -> Parsed<'_, u32> {
-    nom::number::complete::be_u32(input)
-}
-
-pub(super) fn u64(input: Input<'_>) -> Parsed<'_, u64> {
-    nom::number::complete::be_u64(input)
-}
-
-pub(super) fn nonzero_u32(input: Input<'_>, fault: Fault) -> Parsed<'_, NonZeroU32> {
-    checked(u32, move |value| NonZeroU32::new(value).ok_or(fault)).parse(input)
-}
-
-/// `N` bytes that must be zero; the error names the first that is not.
-pub(super) fn reserved<const N: usize>(input: Input<'_>) -> Parsed<'_, ()> {
-    let (rest, bytes) = borrowed::<N>(input)?;
-    zero_tail(input, bytes, Fault::Reserved).map(|()| (rest, ()))
-}
-
-/// Checks that `tail`, which starts `input`, is all zero.
-pub(super) fn zero_tail(
-    input: Input<'_>,
-    tail: &[u8],
-    fault: Fault,
-) -> Result<(), nom::Err<Failure>> {
-    match tail.iter().position(|byte| *byte != 0) {
-        None => Ok(()),
-        Some(index) => Err(Failure::new(input.get(index..).unwrap_or_default(), fault)),
+    /// A field put to a rule; a broken one is reported at the field's first byte.
+    pub(super) fn checked<T, U>(
+        &mut self,
+        field: impl FnOnce(&mut Self) -> T,
+        rule: impl FnOnce(T) -> Result<U, Fault>,
+    ) -> Option<U> {
+        let start = self.rest;
+        match rule(field(self)) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.fail(start, fault);
+                None
+            }
+        }
     }
-}
 
-/// A fault at `index` bytes into `input`.
-pub(super) fn fault_at(input: Input<'_>, index: usize, fault: Fault) -> nom::Err<Failure> {
-    Failure::new(input.get(index..).unwrap_or_default(), fault)
+    pub(super) fn array<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes);
+        bytes
+    }
+
+    #[inline(never)]
+    fn fill(&mut self, into: &mut [u8]) {
+        let bytes = self.take(into.len()).unwrap_or_default();
+        for (to, from) in into.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn u8(&mut self) -> u8 {
+        u8::from_be_bytes(self.array())
+    }
+
+    #[inline(never)]
+    pub(super) fn u16(&mut self) -> u16 {
+        u16::from_be_bytes(self.array())
+    }
+
+    #[inline(never)]
+    pub(super) fn u32(&mut self) -> u32 {
+        u32::from_be_bytes(self.array())
+    }
+
+    #[inline(never)]
+    pub(super) fn u64(&mut self) -> u64 {
+        u64::from_be_bytes(self.array())
+    }
+
+    /// So many bytes that must be zero; the error names the first that is not.
+    pub(super) fn reserved(&mut self, length: usize) {
+        self.zeros(length, Fault::Reserved);
+    }
+
+    /// The same with another fault.
+    pub(super) fn zeros(&mut self, length: usize, fault: Fault) {
+        let start = self.rest;
+        let bytes = self.take(length).unwrap_or_default();
+        if let Some(index) = bytes.iter().position(|byte| *byte != 0) {
+            self.fail(start.get(index..).unwrap_or_default(), fault);
+        }
+    }
+
+    /// What comes next, without reading it.
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Reports a fault at the first byte of `at`, a part of the input up to its end. Only the first
+    /// one is kept.
+    #[inline(never)]
+    pub(super) fn fail(&mut self, at: &[u8], fault: Fault) {
+        if self.broken.is_none() {
+            let offset = self.length.saturating_sub(at.len());
+            self.broken = Some(Malformed { offset: offset as u16, fault });
+        }
+    }
+
+    /// So many bytes where they stand; `None` when the input has ended.
+    pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let taken: IResult<_, _, ()> = nom::bytes::complete::take(length).parse(self.rest);
+        if let Ok((rest, bytes)) = taken {
+            self.rest = rest;
+            return Some(bytes);
+        }
+        // Inputs have the length of their type: this is only possible when a layout is wrong.
+        self.fail(self.rest, Fault::Length(self.length));
+        None
+    }
+
+    fn finish(&mut self) -> Result<(), Malformed> {
+        let all: IResult<_, _, ()> = nom::combinator::eof(self.rest);
+        if all.is_err() {
+            self.fail(self.rest, Fault::Length(self.length));
+        }
+        self.broken.map_or(Ok(()), Err)
+    }
+
+    const fn malformed(&self, fault: Fault) -> Malformed {
+        Malformed { offset: self.length as u16, fault }
+    }
 }

@@ -2,12 +2,10 @@
 
 use core::num::NonZeroU32;
 
-use nom::Parser;
-
 use super::error::{Fault, Malformed};
 use super::id::{ActivationId, ApplicationId, Cmid, CountedId, KeyId, Nonce};
 use super::name::Name;
-use super::parse::{self, Parsed, checked};
+use super::parse::{self, Fields};
 use super::status::{LicenceStatus, Method};
 use super::{Frame, Kind, TAG_LEN, TAGGED_LEN};
 use crate::cursor::Writer;
@@ -96,46 +94,45 @@ impl<'a> Request<'a> {
         bytes
     }
 
-    fn body(input: &'a [u8]) -> Parsed<'a, Self> {
-        let (input, flags) = checked(parse::u16, |flags| {
+    fn body(fields: &mut Fields<'a>) -> Option<Self> {
+        let flags = fields.checked(Fields::u16, |flags| {
             if flags & !flag::ALL == 0 { Ok(flags) } else { Err(Fault::Flags(flags)) }
-        })
-        .parse(input)?;
-        let (input, licence_status) = checked(parse::u8, LicenceStatus::from_wire).parse(input)?;
-        let (input, method) = checked(parse::u8, Method::from_wire).parse(input)?;
-        let (input, required_count) = parse::nonzero_u32(input, Fault::RequiredCount)?;
-        let (input, time_left) = parse::u32(input)?;
-        let (input, application_id) = parse::array(input)?;
-        let (input, activation_id) = parse::array(input)?;
-        let (input, counted_id) = parse::array(input)?;
-        let (input, cmid) =
-            checked(parse::array, |bytes| Cmid::new(bytes).ok_or(Fault::Cmid)).parse(input)?;
-        let (input, previous_cmid) = parse::array(input)?;
-        let (input, client_time) = parse::u64(input)?;
-        let (input, nonce) = parse::array(input)?;
-        let (input, fingerprint) = parse::array(input)?;
-        let (input, workstation_name) = Name::parse(input)?;
-        let (input, key_id) = parse::u32(input)?;
-        let (input, ()) = parse::reserved::<14>(input)?;
-        let (input, _tag) = parse::borrowed::<TAG_LEN>(input)?;
-        let request = Self {
+        });
+        let licence_status = fields.checked(Fields::u8, LicenceStatus::from_wire);
+        let method = fields.checked(Fields::u8, Method::from_wire);
+        let required_count =
+            fields.checked(Fields::u32, |count| NonZeroU32::new(count).ok_or(Fault::RequiredCount));
+        let time_left = Minutes(fields.u32());
+        let application_id = ApplicationId(fields.array());
+        let activation_id = ActivationId(fields.array());
+        let counted_id = CountedId(fields.array());
+        let cmid = fields.checked(Fields::array, |bytes| Cmid::new(bytes).ok_or(Fault::Cmid));
+        let previous_cmid = Cmid::new(fields.array());
+        let client_time = fields.u64();
+        let nonce = Nonce(fields.array());
+        let fingerprint = Fingerprint::from_bytes(fields.array());
+        let workstation_name = Name::read(fields);
+        let key_id = KeyId(fields.u32());
+        fields.reserved(14);
+        let _tag = fields.take(TAG_LEN);
+        let flags = flags?;
+        Some(Self {
             virtual_machine: flags & flag::VIRTUAL_MACHINE != 0,
             renewal: flags & flag::RENEWAL != 0,
-            licence_status,
-            method,
-            required_count,
-            time_left: Minutes(time_left),
-            application_id: ApplicationId(application_id),
-            activation_id: ActivationId(activation_id),
-            counted_id: CountedId(counted_id),
-            cmid,
-            previous_cmid: Cmid::new(previous_cmid),
+            licence_status: licence_status?,
+            method: method?,
+            required_count: required_count?,
+            time_left,
+            application_id,
+            activation_id,
+            counted_id,
+            cmid: cmid?,
+            previous_cmid,
             client_time: (client_time != 0).then_some(UnixTime::from_secs(client_time)),
-            nonce: Nonce(nonce),
-            fingerprint: Fingerprint::from_bytes(fingerprint),
-            workstation_name,
-            key_id: KeyId(key_id),
-        };
-        Ok((input, request))
+            nonce,
+            fingerprint,
+            workstation_name: workstation_name?,
+            key_id,
+        })
     }
 }

@@ -1,10 +1,8 @@
 //! The activation response, kind 2 (PROTOCOL 5).
 
-use nom::Parser;
-
 use super::certificate::{CERTIFICATE_LEN, Certificate};
 use super::error::{Fault, Malformed};
-use super::parse::{self, Parsed, checked};
+use super::parse::{self, Fields};
 use super::status::Refusal;
 use super::{Digest, Frame, Kind, SIGNED_LEN, Signature};
 use crate::cursor::Writer;
@@ -92,10 +90,10 @@ impl Response {
     /// Reads a frame. Its signatures are not checked: see
     /// [`verify_response`](crate::trust::verify_response) for that.
     pub fn parse(frame: &Frame) -> Result<Self, Malformed> {
-        parse::frame(frame, Kind::Response, |input| {
-            let (input, body) = ResponseBody::parser(input)?;
-            let (input, signature) = parse::array(input)?;
-            Ok((input, Self { body, signature: Signature(signature) }))
+        parse::frame(frame, Kind::Response, |fields| {
+            let body = ResponseBody::read(fields);
+            let signature = Signature(fields.array());
+            Some(Self { body: body?, signature })
         })
     }
 
@@ -131,35 +129,36 @@ impl ResponseBody {
         bytes
     }
 
-    fn parser(input: &[u8]) -> Parsed<'_, Self> {
-        let (input, refusal) = checked(parse::u16, Refusal::from_wire).parse(input)?;
-        let (input, flags) = checked(parse::u16, |flags| {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let refusal = fields.checked(Fields::u16, Refusal::from_wire);
+        let flags = fields.checked(Fields::u16, |flags| {
             if flags & !FLAG_DUPLICATE == 0 { Ok(flags) } else { Err(Fault::Flags(flags)) }
-        })
-        .parse(input)?;
+        });
         let zero_if_refused = |value: u32| {
-            if refusal.is_some() && value != 0 { Err(Fault::RefusalGrants) } else { Ok(value) }
+            let refused = matches!(refusal, Some(Some(_)));
+            if refused && value != 0 { Err(Fault::RefusalGrants) } else { Ok(value) }
         };
-        let (input, count) = checked(parse::u32, zero_if_refused).parse(input)?;
-        let (input, activation_interval) = parse::u32(input)?;
-        let (input, renewal_interval) = parse::u32(input)?;
-        let (input, validity) = checked(parse::u32, zero_if_refused).parse(input)?;
-        let (input, host_time) = parse::u64(input)?;
-        let (input, request_digest) = parse::array(input)?;
-        let (input, certificate) = Certificate::parser(input)?;
-        let (input, ()) = parse::reserved::<2>(input)?;
-        let body = Self {
-            verdict: match refusal {
-                None => Verdict::Granted { count, validity: Validity::from_wire(validity) },
+        let count = fields.checked(Fields::u32, zero_if_refused);
+        let activation_interval = Minutes(fields.u32());
+        let renewal_interval = Minutes(fields.u32());
+        let validity = fields.checked(Fields::u32, zero_if_refused);
+        let host_time = UnixTime::from_secs(fields.u64());
+        let request_digest = Digest(fields.array());
+        let certificate = Certificate::read(fields);
+        fields.reserved(2);
+        Some(Self {
+            verdict: match refusal? {
+                None => {
+                    Verdict::Granted { count: count?, validity: Validity::from_wire(validity?) }
+                }
                 Some(refusal) => Verdict::Refused(refusal),
             },
-            duplicate: flags & FLAG_DUPLICATE != 0,
-            activation_interval: Minutes(activation_interval),
-            renewal_interval: Minutes(renewal_interval),
-            host_time: UnixTime::from_secs(host_time),
-            request_digest: Digest(request_digest),
-            certificate,
-        };
-        Ok((input, body))
+            duplicate: flags? & FLAG_DUPLICATE != 0,
+            activation_interval,
+            renewal_interval,
+            host_time,
+            request_digest,
+            certificate: certificate?,
+        })
     }
 }

@@ -1,0 +1,113 @@
+//! What the images `client` and `host` do not use: enrolment, product keys, fingerprints, state in
+//! words, and the texts of all errors. Its only purpose is to link without a panic.
+#![no_std]
+#![no_main]
+
+use core::fmt::{self, Display, Write};
+use core::hint::black_box;
+
+use headcount::client::{Discard, Rejection, describe_image};
+use headcount::host::{Silence, describe_snapshot};
+use headcount::storage::{Damage, Image};
+use headcount::trust::{
+    MasterKey, ProductKey, Root, check_certificate, check_enrolment_signatures,
+    check_response_signatures, fingerprint, host_id, seal_enrolment_request,
+    verify_enrolment_response,
+};
+use headcount::wire::{
+    Certificate, EnrolmentRequest, HostId, KeyId, KeyKind, Name, PublicKey, Request, Response,
+};
+use headcount_firmware::ed25519::{Key, NoSigner};
+use headcount_firmware::{board, exchange, vendor};
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    let mut letters = Letters(0);
+    frames(&mut letters);
+    names_and_keys(&mut letters);
+    enrolment(&mut letters);
+    states(&mut letters);
+    board::exit(letters.0 > 100)
+}
+
+/// Counts what is written to it.
+struct Letters(usize);
+
+impl Write for Letters {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.wrapping_add(black_box(text).len());
+        Ok(())
+    }
+}
+
+impl Letters {
+    fn tell<T, E: Display>(&mut self, result: Result<T, E>) -> Option<T> {
+        match black_box(result) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let _ = write!(self, "{error}");
+                None
+            }
+        }
+    }
+}
+
+fn frames(letters: &mut Letters) {
+    let frame = black_box(&exchange::RESPONSE);
+    let roots = [Root::<Key>::with_verifier(1, &PublicKey([7; 32]))];
+    letters.tell(Request::parse(frame));
+    letters.tell(Response::parse(frame));
+    letters.tell(Certificate::parse(black_box(&exchange::CERTIFICATE)));
+    let [Ok(root)] = roots else { return };
+    letters.tell(check_response_signatures(frame, &[root.clone()]));
+    letters.tell(check_enrolment_signatures(frame, &[root.clone()]));
+    if let Ok(certificate) = Certificate::parse(&exchange::CERTIFICATE) {
+        letters.tell(check_certificate(&certificate, &[root]).map(drop));
+    }
+    letters.tell::<(), _>(Err(black_box(Discard::NotAsked)));
+    letters.tell::<(), _>(Err(black_box(Rejection::OtherMachine)));
+    letters.tell::<(), _>(Err(black_box(Silence::BadTag)));
+}
+
+fn names_and_keys(letters: &mut Letters) {
+    let text = black_box("FZZZZ-ZZWPH-5GF0Q-HMQZ3-8FSC5");
+    if let Some(key) = letters.tell(ProductKey::from_text(text)) {
+        let _ = write!(letters, "{:?} {}", key.key_id(), key.to_text().as_str());
+        black_box(key.tag_key());
+    }
+    let master = MasterKey::from_bytes(*black_box(&[3; 32]));
+    let _ = letters.write_str(master.product_key(KeyKind::Host, KeyId(1)).to_text().as_str());
+    letters.tell(Name::new(text));
+    let _ = write!(letters, "{}", Name::truncated(text));
+    let id = host_id(black_box(&PublicKey([7; 32])));
+    let _ = write!(letters, "{id}");
+    letters.tell(black_box(text).parse::<HostId>());
+    black_box(fingerprint(vendor::APPLICATION, &[Some(text.as_bytes()); 8]));
+}
+
+fn enrolment(letters: &mut Letters) {
+    let request = EnrolmentRequest {
+        platform_rank: 1,
+        key_id: KeyId(1),
+        public_key: PublicKey([7; 32]),
+        host_time: None,
+        nonce: headcount::wire::Nonce([1; 16]),
+        fingerprint: vendor::machine().fingerprint,
+        host_name: Name::truncated(black_box("host")),
+    };
+    let tag_key = black_box(vendor::TAG_KEY);
+    let Ok(frame) = seal_enrolment_request(&request, &NoSigner, &tag_key);
+    letters.tell(EnrolmentRequest::parse(black_box(&frame)));
+    let roots = [Root::<Key>::with_verifier(1, &request.public_key)];
+    let [Ok(root)] = roots else { return };
+    let answer = black_box(&exchange::RESPONSE);
+    letters.tell(verify_enrolment_response(answer, &frame, &request.public_key, &[root]));
+}
+
+fn states(letters: &mut Letters) {
+    let bytes = black_box(exchange::RESPONSE.as_slice());
+    letters.tell(describe_image(bytes).map(drop));
+    letters.tell(describe_snapshot(bytes, |_, _| ()).map(drop));
+    letters.tell(Image::parse(bytes).map(drop));
+    letters.tell::<(), _>(Err(black_box(Damage::Checksum)));
+}

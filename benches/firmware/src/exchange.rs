@@ -1,0 +1,3 @@
+//! The frames of an exchange and its renewal, made by the build script.
+
+include!(concat!(env!("OUT_DIR"), "/exchange.rs"));
