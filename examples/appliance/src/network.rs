@@ -24,13 +24,15 @@ const DATAGRAMS: usize = 8;
 /// Room for each: a frame and a little, so that a longer datagram is seen as one.
 const DATAGRAM_LEN: usize = 256;
 
-/// Memory of a stack with `TCP` sockets for TCP and one for UDP: `SOCKETS` is one more than `TCP`.
+/// Memory of a stack with `TCP` and `UDP` sockets, which together are `SOCKETS`.
+///
+/// A socket that was closed may still have something to send: have one more than you use at once.
 ///
 /// As a `static` that begins empty it takes no flash, and no stack to be made on: keep it so.
-pub struct Memory<const TCP: usize, const SOCKETS: usize> {
+pub struct Memory<const TCP: usize, const UDP: usize, const SOCKETS: usize> {
     sockets: Vec<SocketStorage<'static>, SOCKETS>,
     tcp: [([u8; TCP_RECEIVE], [u8; TCP_SEND]); TCP],
-    udp: [DatagramMemory; 2],
+    udp: [(DatagramMemory, DatagramMemory); UDP],
 }
 
 struct DatagramMemory {
@@ -47,14 +49,14 @@ impl DatagramMemory {
     }
 }
 
-impl<const TCP: usize, const SOCKETS: usize> Memory<TCP, SOCKETS> {
+impl<const TCP: usize, const UDP: usize, const SOCKETS: usize> Memory<TCP, UDP, SOCKETS> {
     /// Unused memory.
     pub const fn new() -> Self {
-        const { assert!(SOCKETS == TCP + 1) };
+        const { assert!(SOCKETS == TCP + UDP) };
         Self {
             sockets: Vec::new(),
             tcp: [([0; TCP_RECEIVE], [0; TCP_SEND]); TCP],
-            udp: [DatagramMemory::EMPTY; 2],
+            udp: [const { (DatagramMemory::EMPTY, DatagramMemory::EMPTY) }; UDP],
         }
     }
 
@@ -81,13 +83,16 @@ impl<const TCP: usize, const SOCKETS: usize> Memory<TCP, SOCKETS> {
             let receive = tcp::SocketBuffer::new(&mut receive[..]);
             sockets.add(tcp::Socket::new(receive, tcp::SocketBuffer::new(&mut send[..])));
         }
-        let [receive, send] = self.udp.each_mut().map(DatagramMemory::buffer);
-        sockets.add(udp::Socket::new(receive, send));
+        for (receive, send) in &mut self.udp {
+            sockets.add(udp::Socket::new(receive.buffer(), send.buffer()));
+        }
         Stack::new(interface, device, sockets, seed)
     }
 }
 
-impl<const TCP: usize, const SOCKETS: usize> Default for Memory<TCP, SOCKETS> {
+impl<const TCP: usize, const UDP: usize, const SOCKETS: usize> Default
+    for Memory<TCP, UDP, SOCKETS>
+{
     fn default() -> Self {
         Self::new()
     }

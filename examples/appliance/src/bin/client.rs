@@ -10,6 +10,7 @@
 use core::net::SocketAddr;
 use core::num::NonZeroU8;
 use core::str::FromStr;
+use core::time::Duration;
 
 use appliance::arguments::{Arguments, Wrong, from_hex};
 use appliance::board::flash::FileFlash;
@@ -23,7 +24,9 @@ use appliance::product;
 use appliance::trouble::Trouble;
 use chacha20::ChaCha20Rng;
 use cortex_m_rt::entry;
-use headcount::client::{Client, Discard, Failure, IMAGE_LEN, Machine, Outcome, Product, Step};
+use headcount::client::{
+    Client, Discard, Failure, IMAGE_LEN, Licence, Machine, Outcome, Product, Step,
+};
 use headcount::storage::{Found, Kind, SlotState, Slots, image_len};
 use headcount::time::{Instant, Now};
 use headcount::transport::{self, TcpExchange, Timeouts, UdpExchange};
@@ -33,11 +36,11 @@ use heapless::Vec;
 use rand_core::{Rng, SeedableRng};
 use static_cell::{ConstStaticCell, StaticCell};
 
-/// One that asks, and one that may still be closing.
-const TCP_SOCKETS: usize = 2;
+/// Sockets of each kind: one that asks, and one that may still be closing.
+const SOCKETS: usize = 2;
 /// A client listens on nothing, but the stack wants a number.
 const BACKLOG: usize = 1;
-type Network = Stack<'static, Lan9118, TCP_SOCKETS, BACKLOG>;
+type Network = Stack<'static, Lan9118, SOCKETS, BACKLOG>;
 
 /// Hosts that can be named.
 const HOSTS: usize = 4;
@@ -46,7 +49,7 @@ const STATE_ADDRESS: u32 = 0;
 
 // What lives as long as the firmware has its place in static memory: the linker then tells whether
 // it fits.
-static NETWORK: ConstStaticCell<Memory<TCP_SOCKETS, { TCP_SOCKETS + 1 }>> =
+static NETWORK: ConstStaticCell<Memory<SOCKETS, SOCKETS, { SOCKETS + SOCKETS }>> =
     ConstStaticCell::new(Memory::new());
 static ROOTS: StaticCell<[Root; 1]> = StaticCell::new();
 static PRODUCT: StaticCell<Product<'static>> = StaticCell::new();
@@ -96,7 +99,13 @@ fn start() -> Result<&'static mut Appliance, Trouble> {
         // A power cut does not do this. A product may rather start afresh than not at all.
         Found::Damaged { a, b } => return Err(Trouble::Slots { a, b }),
     };
-    defmt::info!("ready: {}, last host time {}", client.licence(now), client.floor());
+    let Licence { status, left } = client.licence(now);
+    defmt::info!(
+        "ready: {}, left {}, latest host time {}",
+        status,
+        left.map(hours),
+        client.floor()
+    );
     Ok(APPLIANCE.init(Appliance {
         settings,
         clock,
@@ -196,10 +205,19 @@ impl Appliance {
             (_, Some(Err(Failure::Discarded(_)))) => Exit::NotTrusted,
             (_, Some(Err(Failure::NoAnswer)) | None) => Exit::NobodyAnswered,
         };
+        let Licence { status, left } = licence;
         defmt::info!("asked {} times, activated {} times", self.asked, self.activated);
-        defmt::info!("end: {}, {}", exit, licence);
+        defmt::info!("end: {}, {}, left {}", exit, status, left.map(hours));
         exit
     }
+}
+
+/// Time as the log shows it.
+#[derive(defmt::Format)]
+struct Hours(u64);
+
+fn hours(time: Duration) -> Hours {
+    Hours(time.as_secs() / 3_600)
 }
 
 /// What the run is told: configuration that a product keeps elsewhere, and what only tests want.

@@ -31,10 +31,12 @@ use static_cell::{ConstStaticCell, StaticCell};
 
 /// Connections that are served at the same time.
 const CONNECTIONS: usize = 8;
-/// Newcomers that wait until one of those is free; the rest is told to try again.
+/// Newcomers that wait until one of those is free. The rest is not heard and tries again.
 const BACKLOG: usize = 8;
-/// Sockets: for those, and for as many connections whose end the peer has not confirmed yet.
+/// For those, and for as many connections whose end the peer has not confirmed yet.
 const TCP_SOCKETS: usize = 2 * CONNECTIONS + BACKLOG;
+/// For the port, which stays open.
+const UDP_SOCKETS: usize = 1;
 type Network = Stack<'static, Lan9118, TCP_SOCKETS, BACKLOG>;
 
 /// Addresses that the rate limit remembers at once.
@@ -51,7 +53,7 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 // What lives as long as the firmware has its place in static memory: the linker then tells whether
 // it fits.
-static NETWORK: ConstStaticCell<Memory<TCP_SOCKETS, { TCP_SOCKETS + 1 }>> =
+static NETWORK: ConstStaticCell<Memory<TCP_SOCKETS, UDP_SOCKETS, { TCP_SOCKETS + UDP_SOCKETS }>> =
     ConstStaticCell::new(Memory::new());
 static POOLS: StaticCell<[Counts; 1]> = StaticCell::new();
 static KEYS: StaticCell<[SetupKey; 2]> = StaticCell::new();
