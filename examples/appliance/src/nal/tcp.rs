@@ -180,12 +180,15 @@ impl<D, const SOCKETS: usize, const BACKLOG: usize> Stack<'_, D, SOCKETS, BACKLO
     fn worth(&self, slot: &Slot) -> Option<(u8, Instant)> {
         match slot.role {
             Role::Free => Some((0, Instant::ZERO)),
-            Role::Closing { since } => match self.state(slot) {
-                State::Closed | State::TimeWait => Some((1, since)),
-                // The peer has all, and has not closed its own half.
-                State::FinWait2 => Some((2, since)),
-                _ => (self.now >= since + PATIENCE).then_some((3, since)),
-            },
+            Role::Closing { since } => {
+                let socket = self.sockets.get::<Socket<'_>>(slot.handle);
+                match socket.state() {
+                    State::Closed | State::TimeWait => Some((1, since)),
+                    // The peer has every byte, and perhaps does not know yet that this was all.
+                    _ if socket.send_queue() == 0 => Some((2, since)),
+                    _ => (self.now >= since + PATIENCE).then_some((3, since)),
+                }
+            }
             Role::Taken { .. } | Role::Backlog { .. } => None,
         }
     }
