@@ -83,7 +83,8 @@ fn start() -> Result<&'static mut Appliance, Trouble> {
     let now = settings.now(&clock);
 
     let mut buffer = [0; image_len(IMAGE_LEN)];
-    let flash = FlashStore::new(FileFlash::open(settings.state)?, STATE_ADDRESS);
+    let flash =
+        FlashStore::new(FileFlash::open(settings.state, settings.flash_cycles)?, STATE_ADDRESS);
     let (slots, found) = Slots::open(flash, Kind::Client, &mut buffer)?;
     defmt::info!("stored state: {}", found);
     let client = match found {
@@ -228,6 +229,8 @@ struct Settings {
     transport: Transport,
     /// Path of the file that stands for the flash.
     state: &'static str,
+    /// How slow it is.
+    flash_cycles: u32,
     /// Instead of randomness, for a run that can be repeated.
     seed: Option<[u8; 32]>,
     /// How many times faster than real the client's time goes.
@@ -243,7 +246,8 @@ enum Transport {
 }
 
 impl Settings {
-    const NAMES: [&str; 7] = ["serial", "hosts", "transport", "state", "seed", "speed", "minutes"];
+    const NAMES: [&str; 8] =
+        ["serial", "hosts", "transport", "state", "flash-cycles", "seed", "speed", "minutes"];
 
     fn read(line: &'static str) -> Result<Self, Wrong<'static>> {
         let arguments = Arguments::parse(line, &Self::NAMES)?;
@@ -254,6 +258,7 @@ impl Settings {
             hosts: parse_hosts(hosts).ok_or(Wrong::Value("hosts"))?,
             transport: arguments.value("transport")?.unwrap_or(Transport::Tcp),
             state: arguments.text("state").unwrap_or("client.flash"),
+            flash_cycles: arguments.value("flash-cycles")?.unwrap_or(0),
             seed: match arguments.text("seed") {
                 None => None,
                 Some(digits) => Some(from_hex(digits).ok_or(Wrong::Value("seed"))?),

@@ -110,7 +110,7 @@ fn start() -> Result<Appliance, Trouble> {
     });
 
     let memory = MEMORY.take();
-    let flash = FlashStore::new(FileFlash::open(run.state)?, STATE_ADDRESS);
+    let flash = FlashStore::new(FileFlash::open(run.state, run.flash_cycles)?, STATE_ADDRESS);
     let (slots, found) = Slots::open(flash, Kind::Host, &mut memory.image)?;
     defmt::info!("stored state: {}", found);
     match found {
@@ -280,6 +280,8 @@ struct Run {
     certificate: &'static str,
     /// Path of the file that stands for the flash.
     state: &'static str,
+    /// How slow it is.
+    flash_cycles: u32,
     /// Instead of what the real-time clock says.
     calendar: Option<UnixTime>,
     /// Instead of randomness, for a run that can be repeated.
@@ -290,8 +292,8 @@ struct Run {
 }
 
 impl Run {
-    const NAMES: [&str; 7] =
-        ["key", "certificate", "state", "calendar", "seed", "answers", "seconds"];
+    const NAMES: [&str; 8] =
+        ["key", "certificate", "state", "flash-cycles", "calendar", "seed", "answers", "seconds"];
 
     fn read(line: &'static str) -> Result<Self, Wrong<'static>> {
         let arguments = Arguments::parse(line, &Self::NAMES)?;
@@ -300,6 +302,7 @@ impl Run {
             key: arguments.text("key").unwrap_or("host.key"),
             certificate: arguments.text("certificate").unwrap_or("host.certificate"),
             state: arguments.text("state").unwrap_or("host.flash"),
+            flash_cycles: arguments.value("flash-cycles")?.unwrap_or(0),
             calendar: arguments.value("calendar")?.map(UnixTime::from_secs),
             seed: match arguments.text("seed") {
                 None => None,

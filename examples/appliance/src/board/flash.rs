@@ -26,6 +26,8 @@ const STEP_LEN: usize = 64;
 /// The flash. Only one program may use a file at a time.
 pub struct FileFlash {
     file: File,
+    /// How long a step takes, in cycles of the processor.
+    step_cycles: u32,
 }
 
 /// The flash failed.
@@ -47,12 +49,14 @@ pub enum Misuse {
 }
 
 impl FileFlash {
-    /// The flash in a file. Without such a file, a new and erased one.
+    /// The flash in a file. Without such a file, a new and erased one. It is as slow as
+    /// `step_cycles` say for each 64 bytes that it erases or programs: a real one takes 100,000 and
+    /// more, and the longer it takes, the likelier is a power cut in the middle.
     ///
     /// # Errors
     ///
     /// The file cannot be used, or is too long to be one of these.
-    pub fn open(path: &str) -> Result<Self, FileError> {
+    pub fn open(path: &str, step_cycles: u32) -> Result<Self, FileError> {
         let mut file = with_c_path(path, |path| {
             let mut options = File::options();
             let options = options.read(true).write(true);
@@ -69,7 +73,7 @@ impl FileFlash {
         for _ in length..CAPACITY as u64 {
             file.write_all(&[0xff]).map_err(|_| FileError::Transfer)?;
         }
-        Ok(Self { file })
+        Ok(Self { file, step_cycles })
     }
 
     fn seek(&mut self, address: u32) -> Result<(), FlashError> {
@@ -78,6 +82,7 @@ impl FileFlash {
     }
 
     fn store(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        cortex_m::asm::delay(self.step_cycles);
         self.seek(address)?;
         self.file.write_all(bytes).map_err(|_| FlashError::File)
     }
