@@ -38,8 +38,8 @@ const STATION: Edition = Edition {
 /// Where the editions stand in the vendor's catalogue: what a host's certificate must cover.
 const COVERAGE: Coverage = Coverage { family: 7, rank: 1, generation: 1 };
 
-/// Which machines are the same one: a new serial number (a new mainboard) or a new MAC address (a
-/// new network controller) may come with a new processor, but not both.
+/// Which units are one machine: the mainboard (serial number) or the network controller (MAC address)
+/// may be replaced. Both, or one of them together with the processor, make another machine.
 pub const MATCHING: Matching = Matching { weights: [2, 2, 1, 0, 0, 0, 0, 0], tolerance: 2 };
 
 /// The vendor's root key, public half.
@@ -129,4 +129,59 @@ impl Edition {
 /// The 16 bytes of a UUID.
 const fn uuid(number: u128) -> [u8; 16] {
     number.to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::from_hex;
+
+    const FILES: [(&Edition, &str); 2] = [
+        (&APPLIANCE, include_str!("../vendor/products/appliance.product.toml")),
+        (&STATION, include_str!("../vendor/products/station.product.toml")),
+    ];
+
+    /// The value of a field, as the file writes it.
+    fn field<'a>(file: &'a str, name: &str) -> &'a str {
+        let mut fields = file.lines().filter_map(|line| line.split_once(" = "));
+        fields.find(|(given, _)| *given == name).expect("the file has it").1.trim_matches('"')
+    }
+
+    fn number(file: &str, name: &str) -> u32 {
+        field(file, name).parse().expect("a number")
+    }
+
+    #[test]
+    fn the_constants_are_those_of_the_product_files() {
+        for (edition, file) in FILES {
+            assert_eq!(Ok(APPLICATION_ID), field(file, "application_id").parse());
+            assert_eq!(Ok(edition.activation_id), field(file, "activation_id").parse());
+            assert_eq!(Ok(COUNTED_ID), field(file, "counted_id").parse());
+            assert_eq!(u32::from(COVERAGE.family), number(file, "family"));
+            assert_eq!(u32::from(COVERAGE.rank), number(file, "rank"));
+            assert_eq!(u32::from(COVERAGE.generation), number(file, "generation"));
+            assert_eq!(edition.threshold.get(), number(file, "threshold"));
+            assert_eq!(edition.setup_key, field(file, "setup_key"));
+            assert_eq!(u32::from(MATCHING.tolerance), number(file, "tolerance"));
+            let weights = field(file, "weights").trim_matches(['[', ']']).split(", ");
+            assert!(weights.map(|weight| weight.parse::<u8>().unwrap()).eq(MATCHING.weights));
+            assert_eq!(u32::from(ROOT_ID), number(file, "id"));
+            assert_eq!(Some(ROOT_PUBLIC_KEY.0), from_hex(field(file, "public_key")));
+        }
+    }
+
+    #[test]
+    fn the_keys_can_be_used() {
+        assert_eq!(client(&roots()).required_count, APPLIANCE.threshold);
+        assert_eq!(setup_keys().len(), SERVED.len());
+    }
+
+    #[test]
+    fn one_part_may_change_and_not_two() {
+        let unit = fingerprint("4711", [2, 0, 0, 0, 0, 1], 7);
+        assert!(MATCHING.same_machine(&unit, &fingerprint("4711", [2, 0, 0, 0, 0, 9], 7)));
+        assert!(MATCHING.same_machine(&unit, &fingerprint("4712", [2, 0, 0, 0, 0, 1], 7)));
+        assert!(!MATCHING.same_machine(&unit, &fingerprint("4712", [2, 0, 0, 0, 0, 9], 7)));
+        assert!(!MATCHING.same_machine(&unit, &fingerprint("4712", [2, 0, 0, 0, 0, 1], 8)));
+    }
 }

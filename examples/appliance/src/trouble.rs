@@ -19,7 +19,12 @@ pub enum Trouble {
     /// The board is broken.
     Board(Broken),
     /// A file that stands for a part of the board cannot be used.
-    File(FileError),
+    File {
+        /// Which.
+        path: &'static str,
+        /// Why.
+        error: FileError,
+    },
     /// The flash cannot be read.
     Flash(FlashError),
     /// The state cannot be saved.
@@ -48,12 +53,17 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// Names the file of an error.
+    pub const fn with(path: &'static str) -> impl Fn(FileError) -> Self {
+        move |error| Self::File { path, error }
+    }
+
     /// How the run ends for this reason.
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Argument(_) => Exit::Usage,
             Self::Board(_)
-            | Self::File(_)
+            | Self::File { .. }
             | Self::Flash(_)
             | Self::Save(_)
             | Self::Snapshot(_)
@@ -82,7 +92,6 @@ macro_rules! from {
 from! {
     Wrong<'static> => Argument,
     Broken => Board,
-    FileError => File,
     FlashError => Flash,
     SaveError<FlashError> => Save,
     SnapshotTooLong => Snapshot,

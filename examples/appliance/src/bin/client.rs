@@ -69,7 +69,8 @@ fn start() -> Result<&'static mut Appliance, Trouble> {
     let settings = Settings::read(board::command_line())?;
     let Board { clock, ethernet, processor } = Board::start()?;
     let mac_address = ethernet.mac_address();
-    let seed = settings.seed.map_or_else(board::entropy, Ok)?;
+    let seed =
+        settings.seed.map_or_else(board::entropy, Ok).map_err(Trouble::with(board::ENTROPY))?;
     let mut rng = ChaCha20Rng::from_seed(seed);
     let network = NETWORK.take().into_stack(ethernet, mac_address, clock.now(), rng.next_u64());
 
@@ -83,8 +84,11 @@ fn start() -> Result<&'static mut Appliance, Trouble> {
     let now = settings.now(&clock);
 
     let mut buffer = [0; image_len(IMAGE_LEN)];
-    let flash =
-        FlashStore::new(FileFlash::open(settings.state, settings.flash_cycles)?, STATE_ADDRESS);
+    let flash = FlashStore::new(
+        FileFlash::open(settings.state, settings.flash_cycles)
+            .map_err(Trouble::with(settings.state))?,
+        STATE_ADDRESS,
+    );
     let (slots, found) = Slots::open(flash, Kind::Client, &mut buffer)?;
     defmt::info!("stored state: {}", found);
     let client = match found {

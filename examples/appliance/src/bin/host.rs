@@ -58,6 +58,7 @@ static NETWORK: ConstStaticCell<Memory<TCP_SOCKETS, UDP_SOCKETS, { TCP_SOCKETS +
 static POOLS: StaticCell<[Counts; 1]> = StaticCell::new();
 static KEYS: StaticCell<[SetupKey; 2]> = StaticCell::new();
 static HOST: StaticCell<Counter> = StaticCell::new();
+static APPLIANCE: StaticCell<Appliance> = StaticCell::new();
 static SERVERS: ConstStaticCell<Servers> =
     ConstStaticCell::new((TcpServer::new(PORT), UdpServer::new(PORT)));
 static MEMORY: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers {
@@ -82,11 +83,13 @@ fn main() -> ! {
 }
 
 /// Wakes up: hardware, factory data, network, stored state.
-fn start() -> Result<Appliance, Trouble> {
+fn start() -> Result<&'static mut Appliance, Trouble> {
     let run = Run::read(board::command_line())?;
     let Board { clock, ethernet, .. } = Board::start()?;
     let calendar = Calendar { at_start: run.calendar.or_else(board::read_calendar) };
-    let mut rng = ChaCha20Rng::from_seed(run.seed.map_or_else(board::entropy, Ok)?);
+    let mut rng = ChaCha20Rng::from_seed(
+        run.seed.map_or_else(board::entropy, Ok).map_err(Trouble::with(board::ENTROPY))?,
+    );
     let mac_address = ethernet.mac_address();
     let network = NETWORK.take().into_stack(ethernet, mac_address, clock.now(), rng.next_u64());
 
@@ -110,7 +113,10 @@ fn start() -> Result<Appliance, Trouble> {
     });
 
     let memory = MEMORY.take();
-    let flash = FlashStore::new(FileFlash::open(run.state, run.flash_cycles)?, STATE_ADDRESS);
+    let flash = FlashStore::new(
+        FileFlash::open(run.state, run.flash_cycles).map_err(Trouble::with(run.state))?,
+        STATE_ADDRESS,
+    );
     let (slots, found) = Slots::open(flash, Kind::Host, &mut memory.image)?;
     defmt::info!("stored state: {}", found);
     match found {
@@ -126,7 +132,7 @@ fn start() -> Result<Appliance, Trouble> {
         Found::Damaged { a, b } => return Err(Trouble::Slots { a, b }),
     }
     let (saved, answered_before) = (host.counters().granted, answers(host.counters()));
-    Ok(Appliance {
+    Ok(APPLIANCE.init(Appliance {
         run,
         clock,
         calendar,
@@ -137,7 +143,7 @@ fn start() -> Result<Appliance, Trouble> {
         memory,
         saved,
         answered_before,
-    })
+    }))
 }
 
 /// All that the firmware is while it runs.
@@ -158,14 +164,14 @@ struct Appliance {
 
 impl Appliance {
     /// The main loop: serves, saves, and runs the network, until the end that a test has set.
-    fn serve(mut self) -> Result<Exit, Trouble> {
+    fn serve(&mut self) -> Result<Exit, Trouble> {
         let servers = SERVERS.take();
         servers.0.open(&mut self.network)?;
         servers.1.open(&mut self.network)?;
         defmt::info!("ready: port {}", PORT);
         while !self.is_over() {
             let now = self.clock.now();
-            let Self { calendar, network, host, key, .. } = &mut self;
+            let Self { calendar, network, host, key, .. } = self;
             let served = servers.poll(network, now, |at, peer, frame| {
                 answer(host, key, calendar.now(at), peer, frame)
             });
@@ -256,17 +262,18 @@ impl Calendar {
 }
 
 /// The host's private key, as `headcount host init` writes it.
-fn read_key(path: &str) -> Result<SigningKey, Trouble> {
+fn read_key(path: &'static str) -> Result<SigningKey, Trouble> {
     let mut digits = [0; 66];
-    let digits = core::str::from_utf8(files::read(path, &mut digits)?).unwrap_or_default();
+    let digits = core::str::from_utf8(files::read(path, &mut digits).map_err(Trouble::with(path))?)
+        .unwrap_or_default();
     let seed = from_hex(digits.trim_ascii()).ok_or(Trouble::Key)?;
     Ok(SigningKey::from_seed(&seed))
 }
 
 /// The host's certificate, as `headcount host enrol` writes it.
-fn read_certificate(path: &str) -> Result<Certificate, Trouble> {
+fn read_certificate(path: &'static str) -> Result<Certificate, Trouble> {
     let mut bytes = [0; CERTIFICATE_LEN];
-    let length = files::read(path, &mut bytes)?.len();
+    let length = files::read(path, &mut bytes).map_err(Trouble::with(path))?.len();
     if length != CERTIFICATE_LEN {
         return Err(Trouble::Certificate(None));
     }

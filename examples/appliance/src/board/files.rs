@@ -39,11 +39,14 @@ pub fn read<'b>(path: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], FileError>
     }
 }
 
+/// Where [`entropy`] comes from.
+pub const ENTROPY: &str = "/dev/urandom";
+
 /// 32 bytes that nobody can guess. This is the place for a true random number generator: every
 /// nonce and a machine's id come from here. A seed that repeats makes machines that share an id.
 pub fn entropy() -> Result<[u8; 32], FileError> {
     let mut seed = [0; 32];
-    let mut file = File::open(c"/dev/urandom").map_err(|_| FileError::Open)?;
+    let mut file = with_c_path(ENTROPY, |path| File::open(path).map_err(|_| FileError::Open))?;
     file.read_exact(&mut seed).map_err(|_| FileError::Transfer)?;
     Ok(seed)
 }

@@ -24,7 +24,7 @@ mod registers;
 mod trouble;
 
 pub use clock::{Clock, read_calendar};
-pub use files::entropy;
+pub use files::{ENTROPY, entropy};
 pub use lan9118::{Broken, FRAME_LEN, Lan9118};
 pub use trouble::exit;
 
