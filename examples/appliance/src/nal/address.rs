@@ -32,9 +32,10 @@ impl Ports {
 
     /// A port that is not in use.
     pub(super) fn choose(&mut self, in_use: impl Fn(u16) -> bool) -> Result<u16, Error> {
-        let start = self.random() % u64::from(COUNT);
+        let [low, high, ..] = self.random().to_le_bytes();
+        let start = u16::from_le_bytes([low, high]) % COUNT;
         (0..COUNT)
-            .map(|step| FIRST + ((start + u64::from(step)) % u64::from(COUNT)) as u16)
+            .map(|step| FIRST + (start + step) % COUNT)
             .find(|port| !in_use(*port))
             .ok_or(Error::PortTaken)
     }

@@ -18,6 +18,11 @@
 //! - **A datagram to a neighbour who does not exist** does not hold up the others behind it for
 //!   longer than [`STALL`].
 //!
+//! One thing is smoltcp's and settled when it is built: how many neighbours' addresses it remembers,
+//! eight if nothing is said. A host whose machines ask together needs as many as ask at once, such as
+//! with smoltcp's feature `iface-neighbor-cache-count-64`. With fewer they push each other out, it may
+//! ask for one address a second, and answers come late or never. A router counts as one neighbour.
+//!
 //! IPv4 only.
 
 use core::fmt;
@@ -47,8 +52,8 @@ pub const LINGER: Duration = Duration::from_secs(30);
 pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long a UDP socket may fail to send its oldest datagram. Then all that it has queued is
-/// dropped, in both directions. No shorter than smoltcp's wait between two questions for a
-/// neighbour's address.
+/// dropped, in both directions. This is smoltcp's own wait between two questions for a neighbour's
+/// address, after which it wants to be polled.
 pub const STALL: Duration = Duration::from_secs(1);
 
 /// Frames that one call of [`Stack::poll`] takes from the device at most.
@@ -59,8 +64,9 @@ const SENDING_ROUNDS: usize = 8;
 
 /// A network stack with at most `SOCKETS` TCP and `SOCKETS` UDP sockets.
 ///
-/// A TCP port takes up to `BACKLOG` of them to listen. Give it a few; then a server of eight
-/// connections needs `8 + BACKLOG` sockets, and some more for connections that are being closed.
+/// A TCP port takes up to `BACKLOG` of them to listen, so that many peers can connect at the same
+/// moment; others have to ask again, which takes them a second or more. A server of eight places
+/// needs `8 + BACKLOG` sockets, and a few more for connections that are being closed.
 pub struct Stack<'a, D, const SOCKETS: usize, const BACKLOG: usize> {
     interface: Interface,
     device: D,
@@ -133,8 +139,7 @@ impl<'a, D: Device, const SOCKETS: usize, const BACKLOG: usize> Stack<'a, D, SOC
         if more {
             return Some(now);
         }
-        let wake_at =
-            [self.interface.poll_at(now, &self.sockets), self.tcp_wake_at(), self.udp_wake_at()];
+        let wake_at = [self.interface.poll_at(now, &self.sockets), self.tcp_wake_at()];
         wake_at.into_iter().flatten().min().map(|at| at.max(now))
     }
 
@@ -162,8 +167,8 @@ impl<'a, D: Device, const SOCKETS: usize, const BACKLOG: usize> Stack<'a, D, SOC
             let mut gate = Gate::new(&mut self.device, &full);
             match self.interface.poll_ingress_single(self.now, &mut gate, &mut self.sockets) {
                 PollIngressSingleResult::None => return false,
-                PollIngressSingleResult::PacketProcessed => {}
-                PollIngressSingleResult::SocketStateChanged => self.tend_tcp(),
+                PollIngressSingleResult::PacketProcessed
+                | PollIngressSingleResult::SocketStateChanged => {}
             }
         }
         true

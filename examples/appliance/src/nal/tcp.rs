@@ -182,11 +182,12 @@ impl<D, const SOCKETS: usize, const BACKLOG: usize> Stack<'_, D, SOCKETS, BACKLO
             Role::Free => Some((0, Instant::ZERO)),
             Role::Closing { since } => {
                 let socket = self.sockets.get::<Socket<'_>>(slot.handle);
-                match socket.state() {
-                    State::Closed | State::TimeWait => Some((1, since)),
-                    // The peer has every byte, and perhaps does not know yet that this was all.
-                    _ if socket.send_queue() == 0 => Some((2, since)),
-                    _ => (self.now >= since + PATIENCE).then_some((3, since)),
+                // The peer has every byte, and perhaps does not know yet that this was all.
+                let is_sent = !socket.is_open() || socket.send_queue() == 0;
+                if is_sent {
+                    Some((1, since))
+                } else {
+                    (self.now >= since + PATIENCE).then_some((2, since))
                 }
             }
             Role::Taken { .. } | Role::Backlog { .. } => None,

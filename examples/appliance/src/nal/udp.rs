@@ -72,11 +72,6 @@ impl<D, const SOCKETS: usize, const BACKLOG: usize> Stack<'_, D, SOCKETS, BACKLO
         }
     }
 
-    /// When `tend_udp` has something to do at the latest.
-    pub(super) fn udp_wake_at(&self) -> Option<Instant> {
-        self.udp.iter().filter_map(|slot| slot.stalled_since.map(|since| since + STALL)).min()
-    }
-
     fn is_udp_port_used(&self, port: u16) -> bool {
         self.udp.iter().any(|s| self.sockets.get::<Socket<'_>>(s.handle).endpoint().port == port)
     }
