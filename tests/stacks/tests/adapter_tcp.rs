@@ -263,6 +263,21 @@ fn a_refusal_is_reported_at_once_and_a_missing_host_by_the_clock() {
 }
 
 #[test]
+fn a_host_that_is_not_there_does_not_hide_the_next_one() {
+    let wire = Wire::new(Conditions::GOOD, 19);
+    let mut site = server::<1, 1>(&wire, 3);
+    let missing = (address(99), PORT).into();
+    let missing = TcpExchange::new(missing, REQUEST, Timeouts::default());
+    let mut client = [Asker::asks(adapter(&wire, 2, 0), missing)];
+    let begun = run_until(&wire, &mut nodes(&mut site, &mut client), 60_000);
+    assert!(matches!(client[0].result(), Err(Failure::ConnectTimeout { .. })));
+    client[0].ask(exchange());
+    let end = run_until(&wire, &mut nodes(&mut site, &mut client), 60_000);
+    assert_eq!(client[0].result(), Ok(ANSWER));
+    assert!(end - begun <= 2_000, "{} ms", end - begun);
+}
+
+#[test]
 fn a_host_that_says_nothing_is_given_up_by_the_clock() {
     // It accepts in smoltcp, and no server ever looks.
     let wire = Wire::new(Conditions::GOOD, 8);

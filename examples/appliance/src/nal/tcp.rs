@@ -281,8 +281,17 @@ impl<D: Device, const SOCKETS: usize, const BACKLOG: usize> TcpClientStack
         let role = Role::Closing { since: self.now };
         match socket.0 {
             Kind::Stream { slot, .. } => {
-                self.tcp_at(slot).close();
-                self.tcp[slot].role = role;
+                let socket = self.tcp_at(slot);
+                if socket.state() == State::SynSent {
+                    // The peer has not answered, so there is nothing to end. smoltcp would send it
+                    // a reset; and when the peer is a neighbour who is not there, ask for its
+                    // address again and again, which keeps all other neighbours from being asked.
+                    forget(socket);
+                    self.tcp[slot].role = Role::Free;
+                } else {
+                    socket.close();
+                    self.tcp[slot].role = role;
+                }
             }
             Kind::Listener { port } => {
                 self.listeners.retain(|listener| *listener != port);
