@@ -1,37 +1,12 @@
-//! Clocks for programs.
+//! A clock for demonstrations.
 
-use std::time::{Instant as StdInstant, SystemTime, UNIX_EPOCH};
+use core::time::Duration;
+use std::time::{Instant as StdInstant, SystemTime};
 
+use crate::os::Clock;
 use crate::time::{Instant, Now, UnixTime};
 
-/// Where a program gets its time from.
-pub trait Clock: Send + Sync + 'static {
-    /// What both clocks show now.
-    fn now(&self) -> Now;
-}
-
-/// The operating system's clocks.
-#[derive(Clone, Copy, Debug)]
-pub struct SystemClock {
-    start: StdInstant,
-}
-
-impl SystemClock {
-    /// A clock whose monotonic part starts now.
-    #[must_use]
-    pub fn start() -> Self {
-        Self { start: StdInstant::now() }
-    }
-}
-
-impl Clock for SystemClock {
-    fn now(&self) -> Now {
-        let monotonic = Instant::ZERO.after(self.start.elapsed());
-        Now::new(monotonic, Some(unix_time(SystemTime::now())))
-    }
-}
-
-/// The operating system's clocks, run faster from a common start: for demonstrations.
+/// The operating system's clocks, run faster from a common start.
 #[derive(Clone, Copy, Debug)]
 pub struct ScaledClock {
     start: StdInstant,
@@ -43,12 +18,12 @@ impl ScaledClock {
     /// A clock that starts now and runs `factor` times as fast as time does.
     #[must_use]
     pub fn start(factor: u32) -> Self {
-        Self { start: StdInstant::now(), start_unix: unix_time(SystemTime::now()), factor }
+        Self { start: StdInstant::now(), start_unix: SystemTime::now().into(), factor }
     }
 
     /// The real time that a span on this clock takes.
     #[must_use]
-    pub fn real(&self, span: std::time::Duration) -> std::time::Duration {
+    pub fn real(&self, span: Duration) -> Duration {
         span.checked_div(self.factor).unwrap_or(span)
     }
 }
@@ -58,9 +33,4 @@ impl Clock for ScaledClock {
         let passed = self.start.elapsed().saturating_mul(self.factor);
         Now::new(Instant::ZERO.after(passed), Some(self.start_unix.after(passed)))
     }
-}
-
-/// A time before 1970 counts as 1970.
-fn unix_time(time: SystemTime) -> UnixTime {
-    UnixTime::from_secs(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }

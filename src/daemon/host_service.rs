@@ -7,10 +7,10 @@ use std::string::String;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
-use super::clock::Clock;
 use super::host_state::{DaemonHost, LoadedState};
 use super::server::Service;
 use crate::host::{HostCounters, PoolStatus, Silence, Source};
+use crate::os::Clock;
 use crate::time::Now;
 use crate::trust::{self, SigningKey};
 use crate::wire::{Frame, ResponseBody, Verdict};

@@ -1,8 +1,8 @@
 //! Feature `daemon`: what surrounds the core on a machine with an operating system.
 //!
-//! Files ([`files`], [`ProductFile`], [`HostConfig`], [`ClientConfig`]), clocks ([`Clock`]), the
-//! tokio server ([`Server`]) and exchanges over tokio sockets ([`exchange`]). Decisions are the
-//! core's; this module carries bytes.
+//! Files ([`files`], [`ProductFile`], [`HostConfig`], [`ClientConfig`]), a clock for demonstrations
+//! ([`ScaledClock`]), the tokio server ([`Server`]) and exchanges over tokio sockets ([`exchange`]).
+//! Decisions are the core's; this module carries bytes.
 
 mod authority_files;
 mod client_config;
@@ -21,8 +21,8 @@ pub use authority_files::{
     AuthorityConfig, AuthorityFiles, EnrolError, EnrolmentRecord, KeyRecord, NewKey, RegisteredKind,
 };
 pub use client_config::{ClientConfig, Machine, with_port};
-pub use client_driver::{ask, date, system_rng};
-pub use clock::{Clock, ScaledClock, SystemClock};
+pub use client_driver::{ask, date};
+pub use clock::ScaledClock;
 pub use exchange::{ExchangeError, Transport, exchange};
 pub use host_config::{HostConfig, Limits, Listen, ServerLimits};
 pub use host_service::HostService;
@@ -33,3 +33,5 @@ pub use host_state::{
 pub use machine::MachineFacts;
 pub use product_file::{PRODUCT_FILE_HEADER, ProductFile, RootKey};
 pub use server::{Server, ServerCounters, Service, StartError};
+
+pub use crate::os::{Clock, SystemClock, system_rng};
