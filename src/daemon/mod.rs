@@ -32,6 +32,6 @@ pub use host_state::{
 };
 pub use machine::MachineFacts;
 pub use product_file::{PRODUCT_FILE_HEADER, ProductFile, RootKey};
-pub use server::{Server, ServerCounters, Service, StartError};
+pub use server::{ServeError, Server, ServerCounters, Service, StartError};
 
 pub use crate::os::{Clock, SystemClock, system_rng};

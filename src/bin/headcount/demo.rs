@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use headcount::client::{Client, Machine, Outcome, Step};
 use headcount::daemon::{
-    Clock, HostMemory, HostService, Limits, Listen, ProductFile, RootKey, ScaledClock, Server,
-    ServerLimits, Transport, ask, system_rng,
+    Clock, HostMemory, HostService, Limits, Listen, ProductFile, RootKey, ScaledClock, ServeError,
+    Server, ServerLimits, Transport, ask, system_rng,
 };
 use headcount::fingerprint::Matching;
 use headcount::host::{RateLimit, Settings};
@@ -122,7 +122,7 @@ struct RunningHost {
     address: String,
     service: Arc<HostService<ScaledClock>>,
     stop: oneshot::Sender<()>,
-    task: tokio::task::JoinHandle<()>,
+    task: tokio::task::JoinHandle<Result<(), ServeError>>,
 }
 
 impl Vendor {
