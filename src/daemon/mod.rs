@@ -27,8 +27,8 @@ pub use exchange::{ExchangeError, Transport, exchange};
 pub use host_config::{HostConfig, Limits, Listen, ServerLimits};
 pub use host_service::HostService;
 pub use host_state::{
-    DaemonHost, HostFiles, HostMemory, LoadedState, POOL_CAPACITY, SOURCES, StateError, all_roots,
-    is_for,
+    DaemonHost, HostFiles, HostLock, HostMemory, LoadedState, POOL_CAPACITY, SOURCES, StateError,
+    all_roots, is_for,
 };
 pub use machine::MachineFacts;
 pub use product_file::{PRODUCT_FILE_HEADER, ProductFile, RootKey};

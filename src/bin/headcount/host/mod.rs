@@ -85,6 +85,8 @@ impl From<StateError> for Problem {
                 "Move host.a and host.b out of the folder to start counting afresh: every machine \
                  is counted again when it renews, and activated ones stay activated.",
             ),
+            newer @ StateError::NewerVersion { .. } => Self::new(Exit::Damaged, newer)
+                .advise("Run the newer version: this one cannot read them, and leaves them alone."),
         }
     }
 }

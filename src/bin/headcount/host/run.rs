@@ -42,6 +42,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
 }
 
 async fn serve(installed: &Installed, output: Output) -> Result<Exit, Problem> {
+    let _lock = installed.files.lock()?;
     let clock = SystemClock::start();
     let signer = installed.files.read_key()?;
     let certificate = installed.files.read_certificate()?;
@@ -54,7 +55,7 @@ async fn serve(installed: &Installed, output: Output) -> Result<Exit, Problem> {
         Some(_) => {}
     }
     let memory = installed.memory()?;
-    let state = installed.files.open_state(memory.pools())?;
+    let state = installed.files.open_state()?;
     let mut host = memory.into_host(certificate, installed.config.settings(), &mut system_rng());
     match state.restore(&mut host, clock.now())? {
         None => tracing::info!("no saved counts: counting afresh"),

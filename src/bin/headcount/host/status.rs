@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     let key = installed.files.read_key()?;
     let certificate = installed.files.read_certificate()?;
     let memory = installed.memory()?;
-    let state = installed.files.open_state(memory.pools())?;
+    let state = installed.files.open_state()?;
     let mut host = memory.into_host(certificate, installed.config.settings(), &mut system_rng());
     let _ = state.restore(&mut host, now)?;
     let counters = *host.counters();
