@@ -25,7 +25,7 @@ pub use client_driver::{ask, date};
 pub use clock::ScaledClock;
 pub use exchange::{ExchangeError, Transport, exchange};
 pub use host_config::{HostConfig, Limits, Listen, ServerLimits};
-pub use host_service::HostService;
+pub use host_service::{HostService, SaveIntervals};
 pub use host_state::{
     DaemonHost, HostFiles, HostLock, HostMemory, LoadedState, POOL_CAPACITY, SOURCES, StateError,
     all_roots, is_for,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use headcount::daemon::{Clock, HostService, Server, SystemClock, is_for, system_rng};
+use headcount::daemon::{Clock, HostService, SaveIntervals, Server, SystemClock, is_for, system_rng};
 use headcount::host::Restored;
 use headcount::trust::{self, Signer};
 use serde_json::json;
@@ -83,7 +83,8 @@ async fn serve(installed: &Installed, output: Output) -> Result<Exit, Problem> {
         }
     };
     let interval = Duration::from_secs(installed.config.save_interval_seconds.into());
-    let saving = tokio::spawn(service.keep_saved(state, interval, stopped()));
+    let intervals = SaveIntervals::every(interval);
+    let saving = tokio::spawn(service.keep_saved(state, intervals, stopped()));
     let serving = tokio::spawn(server.run(stopped()));
     let signal = stop_signal().await;
     tracing::info!(signal, "stopping");
