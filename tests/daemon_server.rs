@@ -170,3 +170,12 @@ async fn a_socket_of_all_ipv6_addresses_answers_too() {
     assert_eq!(from.to_string(), format!("[::1]:{port}"));
     serving.abort();
 }
+
+#[test]
+fn limits_leave_files_for_the_state() {
+    let limits = ServerLimits { connections: 4_096, connections_per_source: 128 };
+    assert_eq!(limits.within(1 << 20), limits);
+    let lower = limits.within(1_024);
+    assert!((1..1_024).contains(&lower.connections), "{lower:?}");
+    assert_eq!(limits.within(0).connections, 1, "one connection is better than none");
+}

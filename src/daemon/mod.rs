@@ -14,6 +14,7 @@ mod host_config;
 mod host_service;
 mod host_state;
 mod machine;
+mod open_files;
 mod product_file;
 mod server;
 
@@ -31,6 +32,7 @@ pub use host_state::{
     all_roots, is_for,
 };
 pub use machine::MachineFacts;
+pub use open_files::raise_open_files;
 pub use product_file::{PRODUCT_FILE_HEADER, ProductFile, RootKey};
 pub use server::{ServeError, Server, ServerCounters, Service, StartError};
 
