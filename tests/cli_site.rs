@@ -4,140 +4,15 @@
 
 #[path = "common/program.rs"]
 mod program;
+#[path = "common/site.rs"]
+mod site;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use program::{Ended, Folder};
-
-/// A vendor with one product, and an enrolled host of it that has not run yet.
-fn enrolled_site(threshold: &str) -> Folder {
-    let site = Folder::new();
-    site.run(&["authority", "init", "vendor"]).expect(0);
-    site.run(&[
-        "authority",
-        "product",
-        "add",
-        "--dir",
-        "vendor",
-        "--name",
-        "router",
-        "--family",
-        "7",
-        "--rank",
-        "1",
-        "--generation",
-        "3",
-        "--threshold",
-        threshold,
-    ])
-    .expect(0);
-    let key = site
-        .run(&[
-            "authority",
-            "key",
-            "new",
-            "--dir",
-            "vendor",
-            "--kind",
-            "host",
-            "--product",
-            "router",
-        ])
-        .expect(0);
-    site.file("host-key.txt", key.stdout.lines().next().unwrap());
-    let product = "vendor/products/router.product.toml";
-    site.run(&["host", "init", "host", "--product", product, "--listen", "127.0.0.1:0"]).expect(0);
-    site.run(&[
-        "host",
-        "enrol",
-        "--config",
-        "host",
-        "--key-file",
-        "host-key.txt",
-        "--out",
-        "request.bin",
-    ])
-    .expect(0);
-    assert_eq!(std::fs::read(site.join("request.bin")).unwrap().len(), 250);
-    site.run(&["authority", "enrol", "request.bin", "--out", "response.bin", "--dir", "vendor"])
-        .expect(0);
-    site.run(&["host", "enrol", "--config", "host", "--apply", "response.bin"]).expect(0);
-    site
-}
-
-/// A host that runs, and is killed when the test fails.
-struct Host {
-    child: Child,
-    tcp: String,
-    udp: String,
-}
-
-impl Host {
-    fn run(site: &Folder) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_headcount"))
-            .args(["host", "run", "--config", "host"])
-            .current_dir(site.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut address = |transport: &str| {
-            let line = lines.next().expect("the host says where it listens").unwrap();
-            let (_, address) = line.split_once("listens on ").unwrap();
-            address.strip_suffix(&format!(" {transport}.")).unwrap().to_owned()
-        };
-        let (tcp, udp) = (address("tcp"), address("udp"));
-        Self { child, tcp, udp }
-    }
-
-    /// Ends it as a service manager would.
-    fn stop(mut self) {
-        let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(killed.success());
-        assert_eq!(self.child.wait().unwrap().code(), Some(0), "a clean stop");
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Makes a machine whose hardware is its name, in more parts than the product tolerates to differ.
-fn machine(site: &Folder, name: &str) {
-    let product = "vendor/products/router.product.toml";
-    site.run(&["client", "init", name, "--product", product]).expect(0);
-    let config = format!(
-        "product = \"router.product.toml\"\n[machine]\nname = \"{name}\"\n\
-         components = [\"board {name}\", \"disk {name}\", \"card {name}\"]\n"
-    );
-    site.file(&format!("{name}/client.toml"), config);
-}
-
-fn activate(site: &Folder, name: &str, host: &str, transport: &str) -> Ended {
-    site.run(&[
-        "client",
-        "activate",
-        "--config",
-        name,
-        "--host",
-        host,
-        "--transport",
-        transport,
-        "--json",
-    ])
-}
-
-fn count(site: &Folder) -> i64 {
-    let status = site.run(&["host", "status", "--config", "host", "--json"]).expect(0).json();
-    status["pools"][0]["count"].as_i64().unwrap()
-}
+use program::Folder;
+use site::{Host, activate, count, enrolled_site, machine};
 
 #[test]
 fn machines_are_activated_and_the_count_survives_a_restart() {

@@ -3,6 +3,7 @@
 mod enrol;
 mod init;
 mod run;
+mod signals;
 mod status;
 
 use std::path::PathBuf;
