@@ -29,6 +29,8 @@ pub mod daemon;
 pub mod fingerprint;
 pub mod host;
 mod log;
+#[cfg(feature = "std")]
+pub mod os;
 pub mod policy;
 pub mod storage;
 pub mod table;

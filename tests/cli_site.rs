@@ -4,147 +4,16 @@
 
 #[path = "common/program.rs"]
 mod program;
+#[path = "common/site.rs"]
+mod site;
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use program::{Ended, Folder};
-
-/// A vendor with one product, and an enrolled host of it that has not run yet.
-fn enrolled_site(threshold: &str) -> Folder {
-    let site = Folder::new();
-    site.run(&["authority", "init", "vendor"]).expect(0);
-    site.run(&[
-        "authority",
-        "product",
-        "add",
-        "--dir",
-        "vendor",
-        "--name",
-        "router",
-        "--family",
-        "7",
-        "--rank",
-        "1",
-        "--generation",
-        "3",
-        "--threshold",
-        threshold,
-    ])
-    .expect(0);
-    let key = site
-        .run(&[
-            "authority",
-            "key",
-            "new",
-            "--dir",
-            "vendor",
-            "--kind",
-            "host",
-            "--product",
-            "router",
-        ])
-        .expect(0);
-    site.file("host-key.txt", key.stdout.lines().next().unwrap());
-    let product = "vendor/products/router.product.toml";
-    site.run(&["host", "init", "host", "--product", product, "--listen", "127.0.0.1:0"]).expect(0);
-    site.run(&[
-        "host",
-        "enrol",
-        "--config",
-        "host",
-        "--key-file",
-        "host-key.txt",
-        "--out",
-        "request.bin",
-    ])
-    .expect(0);
-    assert_eq!(std::fs::read(site.join("request.bin")).unwrap().len(), 250);
-    site.run(&["authority", "enrol", "request.bin", "--out", "response.bin", "--dir", "vendor"])
-        .expect(0);
-    site.run(&["host", "enrol", "--config", "host", "--apply", "response.bin"]).expect(0);
-    site
-}
-
-/// A host that runs, and is killed when the test fails.
-struct Host {
-    child: Child,
-    tcp: String,
-    udp: String,
-}
-
-impl Host {
-    fn run(site: &Folder) -> Self {
-        Self::run_with(site, &[], Stdio::null())
-    }
-
-    fn run_with(site: &Folder, options: &[&str], log: Stdio) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_headcount"))
-            .args(["host", "run", "--config", "host"])
-            .args(options)
-            .current_dir(site.path())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        // From here on the program is ended whatever it says.
-        let mut host = Self { child, tcp: String::new(), udp: String::new() };
-        let mut lines = BufReader::new(host.child.stdout.take().unwrap()).lines();
-        let mut address = |transport: &str| {
-            let line = lines.next().expect("the host says where it listens").unwrap();
-            let (_, address) = line.split_once("listens on ").unwrap();
-            address.strip_suffix(&format!(" {transport}.")).unwrap().to_owned()
-        };
-        (host.tcp, host.udp) = (address("tcp"), address("udp"));
-        host
-    }
-
-    /// Ends it as a service manager would.
-    fn stop(mut self) {
-        let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(killed.success());
-        assert_eq!(self.child.wait().unwrap().code(), Some(0), "a clean stop");
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Makes a machine whose hardware is its name, in more parts than the product tolerates to differ.
-fn machine(site: &Folder, name: &str) {
-    let product = "vendor/products/router.product.toml";
-    site.run(&["client", "init", name, "--product", product]).expect(0);
-    let config = format!(
-        "product = \"router.product.toml\"\n[machine]\nname = \"{name}\"\n\
-         components = [\"board {name}\", \"disk {name}\", \"card {name}\"]\n"
-    );
-    site.file(&format!("{name}/client.toml"), config);
-}
-
-fn activate(site: &Folder, name: &str, host: &str, transport: &str) -> Ended {
-    site.run(&[
-        "client",
-        "activate",
-        "--config",
-        name,
-        "--host",
-        host,
-        "--transport",
-        transport,
-        "--json",
-    ])
-}
-
-fn count(site: &Folder) -> i64 {
-    let status = site.run(&["host", "status", "--config", "host", "--json"]).expect(0).json();
-    status["pools"][0]["count"].as_i64().unwrap()
-}
+use program::Folder;
+use site::{Host, activate, count, enrolled_site, host_command, machine};
 
 #[test]
 fn machines_are_activated_and_the_count_survives_a_restart() {
@@ -300,7 +169,7 @@ fn groups(text: &str) -> impl Iterator<Item = String> {
 fn a_host_that_logs_every_frame_names_no_machine_and_no_secret() {
     let site = enrolled_site("1");
     let log = std::fs::File::create(site.join("log.txt")).unwrap();
-    let host = Host::run_with(&site, &["--verbose"], log.into());
+    let host = Host::start(host_command(&site).arg("--verbose").stderr(Stdio::from(log)));
     let mut hidden = Vec::new();
     for (name, transport) in [("a", "tcp"), ("b", "udp")] {
         machine(&site, name);

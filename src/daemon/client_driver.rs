@@ -4,9 +4,9 @@ use std::string::{String, ToString};
 
 use rand_core::CryptoRng;
 
-use super::clock::Clock;
 use super::exchange::{ExchangeError, Transport, exchange};
 use crate::client::{Client, Discard, Failure, Outcome};
+use crate::os::Clock;
 use crate::time::UnixTime;
 
 /// Sends a client's pending request to `host` (`NAME:PORT`) and brings it the answer, or the news
@@ -33,12 +33,6 @@ pub async fn ask(
         client.give_up(clock.now(), rng, failure);
     }
     result
-}
-
-/// Randomness of the operating system.
-#[must_use]
-pub const fn system_rng() -> impl CryptoRng {
-    rand_core::UnwrapErr(getrandom::SysRng)
 }
 
 /// A date and time in UTC, as people and machines read it: `2026-11-23T20:15:00Z`.

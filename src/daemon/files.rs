@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Display};
 use std::borrow::ToOwned;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
@@ -144,6 +144,23 @@ pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path).map_err(|error| FileError::new(path, "cannot create folder", error))
+}
+
+/// Takes the lock of a folder, which is held for as long as the file lives; `None` while another
+/// process has it. The system releases it when its holder ends, however that ends.
+pub(super) fn try_lock(folder: &Path) -> Result<Option<File>, FileError> {
+    let path = folder.join("lock");
+    let fail = |error: io::Error| FileError::new(&path, "cannot lock", error);
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, storage::OWNER_ONLY);
+    let file = options.open(&path).map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(fail(error)),
+    }
 }
 
 /// Writes secret bytes as a line of hexadecimal digits into a file that must not exist yet.

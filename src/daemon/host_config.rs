@@ -100,7 +100,21 @@ impl Default for Limits {
 
 impl Default for ServerLimits {
     fn default() -> Self {
-        Self { connections: 4_096, connections_per_source: 1_024 }
+        Self { connections: 4_096, connections_per_source: 128 }
+    }
+}
+
+impl ServerLimits {
+    /// Files and sockets that are no connections: listeners, state, log, what the runtime needs.
+    const RESERVE: u64 = 64;
+
+    /// These limits, or lower ones for a process that may open this many files and sockets: when
+    /// connections used up all of them, the state could not be saved.
+    #[must_use]
+    pub fn within(self, open_files: u64) -> Self {
+        let most = open_files.saturating_sub(Self::RESERVE).max(1);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Self { connections: self.connections.min(most), ..self }
     }
 }
 
@@ -190,8 +204,15 @@ impl HostConfig {
         if self.listen.iter().all(|listen| !listen.tcp && !listen.udp) {
             return Err("listen: no address with tcp or udp".to_string());
         }
-        if self.save_interval_seconds == 0 {
-            return Err("save_interval_seconds: at least 1, please".to_string());
+        let Limits { connections, connections_per_source, .. } = self.limits;
+        for (name, is_zero) in [
+            ("save_interval_seconds", self.save_interval_seconds == 0),
+            ("limits.connections", connections == 0),
+            ("limits.connections_per_source", connections_per_source == 0),
+        ] {
+            if is_zero {
+                return Err(std::format!("{name} = 0: at least 1, please"));
+            }
         }
         Ok(())
     }

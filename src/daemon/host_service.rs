@@ -5,12 +5,13 @@ use core::time::Duration;
 use std::net::SocketAddr;
 use std::string::String;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant as StdInstant;
 use std::vec::Vec;
 
-use super::clock::Clock;
 use super::host_state::{DaemonHost, LoadedState};
 use super::server::Service;
 use crate::host::{HostCounters, PoolStatus, Silence, Source};
+use crate::os::Clock;
 use crate::time::Now;
 use crate::trust::{self, SigningKey};
 use crate::wire::{Frame, ResponseBody, Verdict};
@@ -21,13 +22,34 @@ pub struct HostService<C> {
     host: Mutex<DaemonHost>,
     signer: SigningKey,
     clock: C,
+    /// The counters that were restored.
+    at_start: HostCounters,
+}
+
+/// How often a host's state is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SaveIntervals {
+    /// While requests are answered.
+    pub answers: Duration,
+    /// While all that changes is how many frames were not answered. Anybody can send such, and must
+    /// not keep the disk busy with them.
+    pub silence: Duration,
+}
+
+impl SaveIntervals {
+    /// As often as this while requests are answered, and once a minute otherwise.
+    #[must_use]
+    pub const fn every(answers: Duration) -> Self {
+        Self { answers, silence: Duration::from_secs(60) }
+    }
 }
 
 impl<C: Clock> HostService<C> {
     /// A host with the key that its certificate names.
     #[must_use]
     pub fn new(host: DaemonHost, signer: SigningKey, clock: C) -> Self {
-        Self { host: Mutex::new(host), signer, clock }
+        let at_start = *host.counters();
+        Self { host: Mutex::new(host), signer, clock, at_start }
     }
 
     /// Every pool's count and counters.
@@ -43,24 +65,33 @@ impl<C: Clock> HostService<C> {
         *self.lock().counters()
     }
 
-    /// Saves the state every `interval` while frames come, until `stop` completes, and then once
-    /// more. A save that fails is reported and tried again.
+    /// Saves the state at these intervals, until `stop` completes, and then once more; when nothing
+    /// has happened, it is not written. A save that fails is reported and tried again.
+    ///
+    /// The last save has everything that was answered before `stop` completed, so stop the server
+    /// first, and wait for that.
+    ///
+    /// # Errors
+    ///
+    /// The last save failed, or one ended by a panic.
     pub async fn keep_saved(
         self: Arc<Self>,
         mut state: LoadedState,
-        interval: Duration,
+        intervals: SaveIntervals,
         stop: impl Future<Output = ()>,
     ) -> Result<(), String> {
         let mut stop = core::pin::pin!(stop);
-        let mut saved = None;
+        let mut saved = self.at_start;
+        let mut saved_at = StdInstant::now();
         loop {
             let stopping = tokio::select! {
                 () = &mut stop => true,
-                () = tokio::time::sleep(interval) => false,
+                () = tokio::time::sleep(intervals.answers) => false,
             };
             let counters = self.counters();
+            let silence_is_due = stopping || saved_at.elapsed() >= intervals.silence;
             let mut result = Ok(());
-            if saved != Some(counters) {
+            if answered(&counters) != answered(&saved) || (silence_is_due && counters != saved) {
                 let snapshot = self.snapshot();
                 // The disk may be slow; the runtime's threads are for sockets.
                 let task = move || {
@@ -68,14 +99,10 @@ impl<C: Clock> HostService<C> {
                     (state, result)
                 };
                 let joined = tokio::task::spawn_blocking(task).await;
-                let (back, outcome) = match joined {
-                    Ok(done) => done,
-                    Err(error) => return Err(std::format!("saving the state failed: {error}")),
-                };
-                state = back;
-                result = outcome;
+                (state, result) =
+                    joined.map_err(|error| std::format!("saving the state failed: {error}"))?;
                 match &result {
-                    Ok(()) => saved = Some(counters),
+                    Ok(()) => (saved, saved_at) = (counters, StdInstant::now()),
                     Err(error) => tracing::error!(%error, "cannot save the state, will try again"),
                 }
             }
@@ -112,6 +139,11 @@ impl<C: Clock> HostService<C> {
     fn lock(&self) -> MutexGuard<'_, DaemonHost> {
         self.host.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The counters of frames that were answered, and so came from a machine with the product.
+const fn answered(HostCounters { granted, refused, .. }: &HostCounters) -> (u32, &[u32]) {
+    (*granted, refused)
 }
 
 impl<C: Clock> Service for HostService<C> {

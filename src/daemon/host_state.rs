@@ -1,7 +1,9 @@
 //! A host's folder and memory: key, certificate, counts, and how they get there and back.
 
 use core::fmt;
+use std::borrow::ToOwned;
 use std::boxed::Box;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -11,9 +13,9 @@ use zeroize::Zeroizing;
 use super::files::{self, FileError, Secrecy};
 use super::product_file::ProductFile;
 use crate::host::{Host, Pool, Product, Restored, Settings, SetupKey};
-use crate::storage::{FileStore, Found, Kind, Slots, image_len};
+use crate::storage::{FileStore, Found, Kind, SaveError, Slot, SlotState, Slots, image_len};
 use crate::time::Now;
-use crate::trust::{Root, Signer, SigningKey};
+use crate::trust::{ProductKey, Root, Signer, SigningKey};
 use crate::wire::{CERTIFICATE_LEN, Certificate, CountedId, Frame};
 
 /// Machines that a pool of the daemon can count: enough for thresholds up to 4,096.
@@ -93,26 +95,38 @@ impl HostFiles {
         files::write(&self.folder.join("enrolment.request"), frame, Secrecy::Public)
     }
 
+    /// Keeps other processes from serving with this folder: each would save its own counts over the
+    /// other's.
+    pub fn lock(&self) -> Result<HostLock, FileError> {
+        let lock = files::try_lock(&self.folder)?;
+        let lock = lock.ok_or_else(|| {
+            FileError::new(&self.folder, "cannot lock", "another host runs with this folder")
+        })?;
+        Ok(HostLock { _file: lock })
+    }
+
     /// Opens the counts for reading and saving.
-    pub fn open_state(&self, pools: usize) -> Result<LoadedState, StateError> {
+    pub fn open_state(&self) -> Result<LoadedState, StateError> {
         let fail = |error: std::io::Error| {
             StateError::File(FileError::new(&self.folder, "cannot read the state in", error))
         };
         let store = FileStore::open(&self.folder, "host").map_err(fail)?;
-        let capacity = DaemonHost::snapshot_capacity(pools).max(64 << 10);
-        let mut buffer = std::vec![0; image_len(capacity)];
+        let mut buffer = std::vec![0; room_for(&store)];
         let (slots, found) = Slots::open(store, Kind::Host, &mut buffer).map_err(fail)?;
-        let snapshot = match found {
-            Found::Nothing => None,
-            Found::Whole { payload, .. } => Some(payload.to_vec()),
+        let (snapshot, other) = match found {
+            Found::Nothing => (None, SlotState::Empty),
+            Found::Whole { payload, other, .. } => (Some(payload.to_vec()), other),
             Found::Damaged { a, b } => {
-                return Err(StateError::Damaged {
-                    folder: self.folder.clone(),
-                    reason: std::format!("first copy: {a:?}, second copy: {b:?}"),
+                let folder = self.folder.clone();
+                let reason = std::format!("first copy: {a}; second copy: {b}");
+                return Err(if is_newer(a) || is_newer(b) {
+                    StateError::NewerVersion { folder, reason }
+                } else {
+                    StateError::Damaged { folder, reason }
                 });
             }
         };
-        Ok(LoadedState { slots, buffer, snapshot })
+        Ok(LoadedState { slots, buffer, snapshot, other })
     }
 
     fn key_path(&self) -> PathBuf {
@@ -130,12 +144,37 @@ impl HostFiles {
     }
 }
 
+/// The buffer that both copies of the state fit into. What they hold is another matter than what
+/// this host counts today: its products may have been more.
+fn room_for(store: &FileStore) -> usize {
+    /// While `host status` looks, a host that runs may save a longer one.
+    const GROWTH: u64 = 1 << 20;
+    /// No state of 800 full pools is longer.
+    const LARGEST: u64 = 256 << 20;
+    let length = |slot| std::fs::metadata(store.path(slot)).map_or(0, |metadata| metadata.len());
+    let longest = length(Slot::A).max(length(Slot::B)).min(LARGEST);
+    usize::try_from(longest.saturating_add(GROWTH)).unwrap_or(usize::MAX)
+}
+
+fn is_newer(slot: SlotState) -> bool {
+    matches!(slot, SlotState::Damaged(damage) if damage.is_newer_version())
+}
+
+/// A host's folder, held against other processes for as long as this lives.
+#[derive(Debug)]
+#[must_use = "dropping it gives the folder free"]
+pub struct HostLock {
+    _file: File,
+}
+
 /// A host's counts on disk, and the means to save newer ones.
 pub struct LoadedState {
     slots: Slots<FileStore>,
     buffer: Vec<u8>,
     /// What was saved last; `None` on a host that never saved.
     pub snapshot: Option<Vec<u8>>,
+    /// The older copy, which the next save replaces.
+    pub other: SlotState,
 }
 
 impl LoadedState {
@@ -143,7 +182,7 @@ impl LoadedState {
     pub fn restore(&self, host: &mut DaemonHost, now: Now) -> Result<Option<Restored>, StateError> {
         let Some(snapshot) = &self.snapshot else { return Ok(None) };
         host.restore(now, snapshot).map(Some).map_err(|failure| StateError::Damaged {
-            folder: self.slots.store().path(crate::storage::Slot::A).into(),
+            folder: self.folder(),
             reason: failure.to_string(),
         })
     }
@@ -154,7 +193,15 @@ impl LoadedState {
         if self.buffer.len() < needed {
             self.buffer.resize(needed, 0);
         }
-        self.slots.save(snapshot, &mut self.buffer).map_err(|error| error.to_string())
+        self.slots.save(snapshot, &mut self.buffer).map_err(|error| match error {
+            // It names the file.
+            SaveError::Store(error) => error.to_string(),
+            error => error.to_string(),
+        })
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.slots.store().path(Slot::A).parent().map(Path::to_owned).unwrap_or_default()
     }
 }
 
@@ -177,6 +224,13 @@ pub enum StateError {
         /// How.
         reason: String,
     },
+    /// A newer version of this program has written them.
+    NewerVersion {
+        /// Where.
+        folder: PathBuf,
+        /// What both copies are.
+        reason: String,
+    },
 }
 
 impl fmt::Display for StateError {
@@ -186,6 +240,11 @@ impl fmt::Display for StateError {
             Self::Damaged { folder, reason } => {
                 write!(f, "the saved counts in {} are damaged ({reason})", folder.display())
             }
+            Self::NewerVersion { folder, reason } => write!(
+                f,
+                "the saved counts in {} are of a newer version of headcount ({reason})",
+                folder.display()
+            ),
         }
     }
 }
@@ -202,14 +261,27 @@ pub struct HostMemory {
 
 impl HostMemory {
     /// Memory for the products of these files. Products with one counted id are counted together,
-    /// so they must agree on how fingerprints match.
+    /// so they must agree on how fingerprints match; and no two setup keys may have one id.
     pub fn for_products(files: &[ProductFile]) -> Result<Self, String> {
         let mut pools: Vec<(CountedId, &ProductFile, Vec<Product>)> = Vec::new();
-        let mut keys = Vec::new();
+        let mut keys: Vec<(&ProductFile, ProductKey)> = Vec::new();
         for file in files {
             let (counted_id, product, key) =
                 file.for_host().map_err(|reason| std::format!("{}: {reason}", file.name))?;
-            keys.push(key);
+            // Requests name a key by its id alone.
+            match keys.iter().find(|(_, known)| known.key_id() == key.key_id()) {
+                None => keys.push((file, key)),
+                Some((_, known)) if *known == key => {}
+                Some((other, _)) => {
+                    return Err(std::format!(
+                        "{} and {} have different setup keys with the same id, {}: one of the files \
+                         is another vendor's, or was edited",
+                        other.name,
+                        file.name,
+                        key.key_id().0
+                    ));
+                }
+            }
             match pools.iter_mut().find(|(id, ..)| *id == counted_id) {
                 None => pools.push((counted_id, file, Vec::from([product]))),
                 Some((_, first, products)) => {
@@ -228,13 +300,9 @@ impl HostMemory {
             .into_iter()
             .map(|(id, file, products)| Pool::new(id, products.leak(), file.matching()))
             .collect();
+        let keys: Vec<_> =
+            keys.iter().map(|(_, key)| SetupKey::new(key.key_id(), &key.tag_key())).collect();
         Ok(Self { pools: Box::leak(pools.into_boxed_slice()), keys: keys.leak() })
-    }
-
-    /// Pools that there are.
-    #[must_use]
-    pub const fn pools(&self) -> usize {
-        self.pools.len()
     }
 
     /// A host in this memory.

@@ -1,19 +1,19 @@
 //! Feature `daemon`: what surrounds the core on a machine with an operating system.
 //!
-//! Files ([`files`], [`ProductFile`], [`HostConfig`], [`ClientConfig`]), clocks ([`Clock`]), the
-//! tokio server ([`Server`]) and exchanges over tokio sockets ([`exchange`]). Decisions are the
-//! core's; this module carries bytes.
+//! Files ([`files`], [`ProductFile`], [`HostConfig`], [`ClientConfig`]), a clock for demonstrations
+//! ([`ScaledClock`]), the tokio server ([`Server`]) and exchanges over tokio sockets ([`exchange`]).
+//! Decisions are the core's; this module carries bytes.
 
 mod authority_files;
 mod client_config;
 mod client_driver;
-mod clock;
 mod exchange;
 pub mod files;
 mod host_config;
 mod host_service;
 mod host_state;
 mod machine;
+mod open_files;
 mod product_file;
 mod server;
 
@@ -21,15 +21,17 @@ pub use authority_files::{
     AuthorityConfig, AuthorityFiles, EnrolError, EnrolmentRecord, KeyRecord, NewKey, RegisteredKind,
 };
 pub use client_config::{ClientConfig, Machine, with_port};
-pub use client_driver::{ask, date, system_rng};
-pub use clock::{Clock, SystemClock};
+pub use client_driver::{ask, date};
 pub use exchange::{ExchangeError, Transport, exchange};
 pub use host_config::{HostConfig, Limits, Listen, ServerLimits};
-pub use host_service::HostService;
+pub use host_service::{HostService, SaveIntervals};
 pub use host_state::{
-    DaemonHost, HostFiles, HostMemory, LoadedState, POOL_CAPACITY, SOURCES, StateError, all_roots,
-    is_for,
+    DaemonHost, HostFiles, HostLock, HostMemory, LoadedState, POOL_CAPACITY, SOURCES, StateError,
+    all_roots, is_for,
 };
 pub use machine::MachineFacts;
+pub use open_files::raise_open_files;
 pub use product_file::{PRODUCT_FILE_HEADER, ProductFile, RootKey};
-pub use server::{Server, ServerCounters, Service, StartError};
+pub use server::{ServeError, Server, ServerCounters, Service, StartError};
+
+pub use crate::os::{Clock, SystemClock, system_rng};

@@ -173,14 +173,14 @@ impl ProductFile {
     }
 
     /// The product as a host knows it, the pool it belongs to, and its setup key.
-    pub fn for_host(&self) -> Result<(CountedId, host::Product, host::SetupKey), String> {
+    pub fn for_host(&self) -> Result<(CountedId, host::Product, ProductKey), String> {
         let Parsed { ids, setup_key } = self.parsed()?;
         let product = host::Product {
             application_id: ids.0,
             activation_id: ids.1,
             coverage: self.coverage(),
         };
-        Ok((ids.2, product, host::SetupKey::new(setup_key.key_id(), &setup_key.tag_key())))
+        Ok((ids.2, product, setup_key))
     }
 
     fn parsed(&self) -> Result<Parsed, String> {

@@ -163,20 +163,20 @@ pub fn serve<S, V, P>(
 #[cfg(feature = "std")]
 #[derive(Clone, Copy, Debug)]
 pub struct OsPlatform {
-    start: std::time::Instant,
+    clock: crate::os::SystemClock,
 }
 
 #[cfg(feature = "std")]
 impl Default for OsPlatform {
     fn default() -> Self {
-        Self { start: std::time::Instant::now() }
+        Self { clock: crate::os::SystemClock::start() }
     }
 }
 
 #[cfg(feature = "std")]
 impl<S> Platform<S> for OsPlatform {
     fn now(&mut self) -> Instant {
-        Instant::ZERO.after(self.start.elapsed())
+        self.clock.monotonic()
     }
 
     fn idle(&mut self, _stack: &mut S, until: Instant) {

@@ -7,10 +7,10 @@ pub use ledger::EnrolmentRecord;
 pub use register::{KeyRecord, NewKey, RegisteredKind};
 
 use core::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::string::{String, ToString};
+use std::string::String;
 use std::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -263,7 +263,6 @@ const MASTER_KEY: &str = "master.key";
 const REGISTER: &str = "keys.toml";
 const LEDGER: &str = "enrolments.toml";
 const PRODUCTS: &str = "products";
-const LOCK: &str = "lock";
 
 /// Whether a product's name can be a file's name everywhere.
 fn check_name(name: &str) -> Result<(), &'static str> {
@@ -296,27 +295,18 @@ fn prepare(folder: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Waits for the folder's lock. The system releases it when its holder ends, however that ends.
+/// Waits for the folder's lock.
 fn lock(folder: &Path) -> Result<File, FileError> {
-    let path = folder.join(LOCK);
-    let mut options = OpenOptions::new();
-    options.create(true).write(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, crate::storage::OWNER_ONLY);
-    let fail = |reason: String| FileError::new(&path, "cannot lock", reason);
-    let file = options.open(&path).map_err(|error| fail(error.to_string()))?;
     let start = std::time::Instant::now();
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => {
-                std::thread::sleep(LOCK_POLL);
-            }
-            Err(TryLockError::WouldBlock) => {
-                return Err(fail("another command works in this folder; try again".to_string()));
-            }
-            Err(TryLockError::Error(error)) => return Err(fail(error.to_string())),
+        if let Some(lock) = files::try_lock(folder)? {
+            return Ok(lock);
         }
+        if start.elapsed() >= LOCK_PATIENCE {
+            let reason = "another command works in this folder; try again";
+            return Err(FileError::new(folder, "cannot lock", reason));
+        }
+        std::thread::sleep(LOCK_POLL);
     }
 }
 

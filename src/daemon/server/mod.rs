@@ -2,6 +2,9 @@
 //!
 //! It carries frames and keeps limits. What a frame means is its [`Service`]'s business.
 
+mod local_address;
+mod places;
+mod seldom;
 mod tcp;
 mod udp;
 
@@ -13,11 +16,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::vec::Vec;
 
-use tokio::net::{TcpListener, UdpSocket};
-use tokio::task::JoinSet;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 
 use super::host_config::{Listen, ServerLimits};
 use crate::wire::Frame;
+use places::Places;
+use seldom::Seldom;
+use udp::Datagrams;
 
 /// Answers frames.
 pub trait Service: Send + Sync + 'static {
@@ -29,13 +36,23 @@ pub trait Service: Send + Sync + 'static {
 pub struct Server<S> {
     shared: Arc<Shared<S>>,
     listeners: Vec<TcpListener>,
-    sockets: Vec<UdpSocket>,
+    sockets: Vec<Datagrams>,
 }
 
 struct Shared<S> {
     service: Arc<S>,
     limits: ServerLimits,
+    places: Arc<Places>,
     counters: Arc<ServerCounters>,
+    warnings: Warnings,
+}
+
+/// What peers can make happen as often as they like is told seldom.
+#[derive(Default)]
+struct Warnings {
+    accept: Seldom,
+    turned_away: Seldom,
+    receive: Seldom,
 }
 
 /// What happened to connections. Frames are counted by the host.
@@ -70,6 +87,22 @@ impl fmt::Display for StartError {
 
 impl core::error::Error for StartError {}
 
+/// A part of a server ended that should have run on: a defect, or out of memory. All others have
+/// ended, too.
+#[derive(Debug)]
+pub struct ServeError(Option<JoinError>);
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(error) => write!(f, "a part of the server failed: {error}"),
+            None => f.write_str("a part of the server ended by itself"),
+        }
+    }
+}
+
+impl core::error::Error for ServeError {}
+
 impl<S: Service> Server<S> {
     /// Opens the sockets, within a tokio runtime. With port 0 the system chooses one, the same for
     /// TCP and UDP.
@@ -98,8 +131,14 @@ impl<S: Service> Server<S> {
         if let (Some(error), true, true) = (skipped, listeners.is_empty(), sockets.is_empty()) {
             return Err(error);
         }
-        let counters = Arc::default();
-        Ok(Self { shared: Arc::new(Shared { service, limits, counters }), listeners, sockets })
+        let shared = Shared {
+            service,
+            limits,
+            places: Arc::default(),
+            counters: Arc::default(),
+            warnings: Warnings::default(),
+        };
+        Ok(Self { shared: Arc::new(shared), listeners, sockets })
     }
 
     /// Where TCP connections are accepted.
@@ -111,7 +150,7 @@ impl<S: Service> Server<S> {
     /// Where datagrams are received.
     #[must_use]
     pub fn udp_addresses(&self) -> Vec<SocketAddr> {
-        self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+        self.sockets.iter().filter_map(|udp| udp.socket.local_addr().ok()).collect()
     }
 
     /// Counters that go on counting while the server runs.
@@ -121,20 +160,39 @@ impl<S: Service> Server<S> {
     }
 
     /// Serves until `stop` completes. Exchanges under way are then cut, which costs nobody more
-    /// than a repetition.
-    pub async fn run(self, stop: impl Future<Output = ()>) {
+    /// than a repetition. Nothing asks the service any more when this returns: what it knows then is
+    /// all that was answered.
+    ///
+    /// # Errors
+    ///
+    /// A part of the server failed. It stops then, since a host that is deaf on one of its sockets
+    /// looks like one that works.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+        // Dropping the sender is the signal.
+        let (stopping, stopped) = watch::channel(());
         let mut tasks = JoinSet::new();
         for listener in self.listeners {
-            tasks.spawn(tcp::serve(listener, self.shared.clone()));
+            let mut stopped = stopped.clone();
+            let stop = async move { while stopped.changed().await.is_ok() {} };
+            tasks.spawn(tcp::serve(listener, self.shared.clone(), stop));
         }
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut datagrams = Vec::new();
         for socket in self.sockets.into_iter().map(Arc::new) {
             for _ in 0..workers {
-                tasks.spawn(udp::serve(socket.clone(), self.shared.clone()));
+                datagrams.push(tasks.spawn(udp::serve(socket.clone(), self.shared.clone())));
             }
         }
-        stop.await;
-        tasks.shutdown().await;
+        let result = tokio::select! {
+            () = stop => Ok(()),
+            Some(ended) = tasks.join_next() => Err(ServeError(ended.err())),
+        };
+        drop(stopping);
+        for worker in datagrams {
+            worker.abort();
+        }
+        while tasks.join_next().await.is_some() {}
+        result
     }
 }
 
@@ -152,7 +210,7 @@ fn open(
     mut address: SocketAddr,
     tcp: bool,
     udp: bool,
-) -> Result<(Option<TcpListener>, Option<UdpSocket>), StartError> {
+) -> Result<(Option<TcpListener>, Option<Datagrams>), StartError> {
     let mut listener = None;
     if tcp {
         let opened = tcp::listen(address).and_then(|opened| Ok((opened.local_addr()?, opened)));
@@ -160,7 +218,7 @@ fn open(
         address = chosen;
         listener = Some(opened);
     }
-    let socket = udp.then(|| udp::bind(address)).transpose();
+    let socket = udp.then(|| Datagrams::bind(address)).transpose();
     Ok((listener, socket.map_err(|error| StartError { address, error })?))
 }
 

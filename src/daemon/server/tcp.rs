@@ -1,23 +1,27 @@
 //! TCP: one frame each way, again and again on one connection.
 
-use std::collections::HashMap;
+use core::future::Future;
+use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::{Service, Shared, count};
-use crate::host::Source;
 use crate::policy::IDLE_LIMIT;
 use crate::wire::FRAME_LEN;
 
 /// Connections that wait to be accepted: a whole site may come up at once.
 const BACKLOG: i32 = 4_096;
+
+/// Wait after an accept that failed: out of file descriptors, most likely, and connections that end
+/// free some.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
@@ -34,24 +38,47 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-pub(super) async fn serve<S: Service>(listener: TcpListener, shared: Arc<Shared<S>>) {
-    let places = Arc::new(Places::default());
+/// Serves until `stop` completes. No connection is served any more when this returns.
+pub(super) async fn serve<S: Service>(
+    listener: TcpListener,
+    shared: Arc<Shared<S>>,
+    stop: impl Future<Output = ()>,
+) {
     let mut connections = JoinSet::new();
+    tokio::select! {
+        () = accept(&listener, &shared, &mut connections) => {}
+        () = stop => {}
+    }
+    // Dropping the set would end them only some time later, and one of them may be answering.
+    connections.shutdown().await;
+}
+
+/// Accepts connections, without an end.
+async fn accept<S: Service>(
+    listener: &TcpListener,
+    shared: &Arc<Shared<S>>,
+    connections: &mut JoinSet<()>,
+) {
     loop {
         // Ended tasks are collected as we go.
-        while connections.try_join_next().is_some() {}
+        while let Some(ended) = connections.try_join_next() {
+            ended.unwrap_or_else(|error| report(&error));
+        }
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, most likely: connections that end free some.
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(core::time::Duration::from_millis(50)).await;
+                if let Some(times) = shared.warnings.accept.due() {
+                    tracing::warn!(%error, times, "cannot accept a connection");
+                }
+                sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let Some(place) = places.clone().take(peer, &shared) else {
+        let Some(place) = shared.places.clone().take(peer.ip(), &shared.limits) else {
             count(&shared.counters.turned_away);
-            tracing::debug!(%peer, "too many connections, turned away");
+            if let Some(times) = shared.warnings.turned_away.due() {
+                tracing::warn!(%peer, times, "too many connections: turned away");
+            }
             continue;
         };
         count(&shared.counters.accepted);
@@ -63,6 +90,11 @@ pub(super) async fn serve<S: Service>(listener: TcpListener, shared: Arc<Shared<
             }
         });
     }
+}
+
+/// A panic ends its connection alone: the listener still listens.
+fn report(error: &JoinError) {
+    tracing::error!(%error, "serving a connection failed: a defect of this program");
 }
 
 /// Exchanges frames until the peer closes, falls silent or sends what is not answered.
@@ -87,54 +119,6 @@ async fn converse<S: Service>(
         match timeout(IDLE_LIMIT, stream.write_all(&answer)).await {
             Err(_) => return Ok(()),
             Ok(written) => written?,
-        }
-    }
-}
-
-/// Connections open now, in all and for each source.
-#[derive(Default)]
-struct Places(Mutex<Taken>);
-
-#[derive(Default)]
-struct Taken {
-    all: usize,
-    by_source: HashMap<Source, usize>,
-}
-
-/// A connection's place, given back when dropped.
-struct Place {
-    places: Arc<Places>,
-    source: Source,
-}
-
-impl Places {
-    fn take<S>(self: Arc<Self>, peer: SocketAddr, shared: &Shared<S>) -> Option<Place> {
-        let source = Source::from(peer.ip());
-        {
-            let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let Taken { all, by_source } = &mut *taken;
-            let of_source = by_source.get(&source).copied().unwrap_or(0);
-            let limits = &shared.limits;
-            if *all >= limits.connections || of_source >= limits.connections_per_source {
-                return None;
-            }
-            *all = all.saturating_add(1);
-            by_source.insert(source, of_source.saturating_add(1));
-        }
-        Some(Place { places: self, source })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.all = taken.all.saturating_sub(1);
-        let left = taken.by_source.get_mut(&self.source).map(|of_source| {
-            *of_source = of_source.saturating_sub(1);
-            *of_source
-        });
-        if left == Some(0) {
-            taken.by_source.remove(&self.source);
         }
     }
 }

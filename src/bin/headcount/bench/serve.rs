@@ -74,7 +74,8 @@ async fn serve<S: Service>(service: S) -> Result<Exit, Problem> {
         .run(async {
             let _ = end.await;
         })
-        .await;
+        .await
+        .map_err(|error| fail(&error))?;
     Ok(Exit::Done)
 }
 

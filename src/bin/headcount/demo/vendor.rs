@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use headcount::daemon::{
-    HostMemory, HostService, Limits, Listen, ProductFile, RootKey, Server, ServerLimits, Transport,
-    system_rng,
+    HostMemory, HostService, Limits, Listen, ProductFile, RootKey, ServeError, Server,
+    ServerLimits, Transport, system_rng,
 };
 use headcount::fingerprint::Matching;
 use headcount::host::{RateLimit, Settings};
@@ -30,7 +30,7 @@ pub(super) struct RunningHost {
     pub(super) address: String,
     pub(super) service: Arc<HostService<DemoClock>>,
     stop: oneshot::Sender<()>,
-    task: tokio::task::JoinHandle<()>,
+    task: tokio::task::JoinHandle<Result<(), ServeError>>,
 }
 
 impl Vendor {

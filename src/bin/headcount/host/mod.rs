@@ -3,6 +3,7 @@
 mod enrol;
 mod init;
 mod run;
+mod signals;
 mod status;
 
 use std::path::PathBuf;
@@ -92,6 +93,8 @@ impl From<StateError> for Problem {
                 "Move host.a and host.b out of the folder to start counting afresh: every machine \
                  is counted again when it renews, and activated ones stay activated.",
             ),
+            newer @ StateError::NewerVersion { .. } => Self::new(Exit::Damaged, newer)
+                .advise("Run the newer version: this one cannot read them, and leaves them alone."),
         }
     }
 }

@@ -1,16 +1,26 @@
 //! `headcount host run`.
 
+use std::future::Future;
 use std::io::IsTerminal;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
-use headcount::daemon::{Clock, HostService, Server, SystemClock, is_for, system_rng};
+use headcount::daemon::{
+    Clock, DaemonHost, HostService, LoadedState, SaveIntervals, Server, ServerLimits, Service,
+    SystemClock, is_for, raise_open_files, system_rng,
+};
 use headcount::host::Restored;
+use headcount::storage::SlotState;
 use headcount::trust::{self, Signer};
+use headcount::wire::Certificate;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
+use tokio::task::JoinError;
 
+use super::signals::StopSignals;
 use super::{ConfigArgument, Installed};
 use crate::output::{Exit, Output, Problem};
 
@@ -34,6 +44,8 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // A log that nobody reads any more is no reason to fail: the report of it would panic.
+        .log_internal_errors(false)
         .init();
     let host = Installed::read(&arguments.config)?;
     let runtime = tokio::runtime::Runtime::new()
@@ -42,6 +54,10 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
 }
 
 async fn serve(installed: &Installed, output: Output) -> Result<Exit, Problem> {
+    // Before anybody can know that the host is there: who starts it may stop it at once.
+    let signals = StopSignals::catch()
+        .map_err(|error| Problem::new(Exit::Failed, format!("cannot catch signals: {error}")))?;
+    let _lock = installed.files.lock()?;
     let clock = SystemClock::start();
     let signer = installed.files.read_key()?;
     let certificate = installed.files.read_certificate()?;
@@ -53,19 +69,10 @@ async fn serve(installed: &Installed, output: Output) -> Result<Exit, Problem> {
         }
         Some(_) => {}
     }
-    let memory = installed.memory()?;
-    let state = installed.files.open_state(memory.pools())?;
-    let mut host = memory.into_host(certificate, installed.config.settings(), &mut system_rng());
-    match state.restore(&mut host, clock.now())? {
-        None => tracing::info!("no saved counts: counting afresh"),
-        Some(Restored { pools, unknown, left_out }) => {
-            tracing::info!(pools, unknown, left_out, "counts restored");
-        }
-    }
+    let (host, state) = restore(installed, certificate, &clock)?;
     let id = trust::host_id(&signer.public_key());
     let service = Arc::new(HostService::new(host, signer, clock));
-    let limits = installed.config.server_limits();
-    let server = Server::bind(&installed.config.listen, limits, service.clone())
+    let server = Server::bind(&installed.config.listen, limits(installed), service.clone())
         .map_err(|error| Problem::new(Exit::Failed, error))?;
     let (tcp, udp) = (server.tcp_addresses(), server.udp_addresses());
     output.document(&json!({ "host_id": id.to_string(), "tcp": tcp, "udp": udp }));
@@ -74,41 +81,101 @@ async fn serve(installed: &Installed, output: Output) -> Result<Exit, Problem> {
     {
         output.line(format_args!("Host {id} listens on {address} {transport}."));
     }
-    let (stop, stopped) = watch::channel(false);
-    let stopped = || {
-        let mut stopped = stopped.clone();
-        async move {
-            let _ = stopped.wait_for(|stop| *stop).await;
+    let intervals =
+        SaveIntervals::every(Duration::from_secs(installed.config.save_interval_seconds.into()));
+    until_stopped(signals, server, |stop| service.keep_saved(state, intervals, stop)).await
+}
+
+/// The host with the counts that were saved, and where the next ones go.
+fn restore(
+    installed: &Installed,
+    certificate: Option<Certificate>,
+    clock: &SystemClock,
+) -> Result<(DaemonHost, LoadedState), Problem> {
+    let memory = installed.memory()?;
+    let state = installed.files.open_state()?;
+    if let SlotState::Damaged(damage) = state.other {
+        tracing::warn!(%damage, "one of the two copies of the state is of no use, the other serves");
+    }
+    let mut host = memory.into_host(certificate, installed.config.settings(), &mut system_rng());
+    match state.restore(&mut host, clock.now())? {
+        None => tracing::info!("no saved counts: counting afresh"),
+        Some(Restored { pools, unknown, left_out }) => {
+            tracing::info!(pools, unknown, left_out, "counts restored");
+        }
+    }
+    Ok((host, state))
+}
+
+/// The configured limits, as far as the system allows.
+fn limits(installed: &Installed) -> ServerLimits {
+    let configured = installed.config.server_limits();
+    let Some(open_files) = raise_open_files() else { return configured };
+    let limits = configured.within(open_files);
+    if limits != configured {
+        tracing::warn!(
+            open_files,
+            configured = configured.connections,
+            connections = limits.connections,
+            "fewer connections than configured: the system allows this process too few open files"
+        );
+    }
+    limits
+}
+
+/// Serves and saves until a signal comes or one of both fails.
+async fn until_stopped<S: Service, F>(
+    mut signals: StopSignals,
+    server: Server<S>,
+    save: impl FnOnce(Stopped) -> F,
+) -> Result<Exit, Problem>
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
+    let counters = server.counters();
+    let (stop_serving, serve_until) = stop();
+    let (stop_saving, save_until) = stop();
+    let mut serving = tokio::spawn(server.run(serve_until));
+    let mut saving = tokio::spawn(save(save_until));
+    let served = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping");
+            drop(stop_serving);
+            (&mut serving).await
+        }
+        ended = &mut serving => ended,
+        ended = &mut saving => {
+            drop(stop_serving);
+            let _ = serving.await;
+            return not_saved(ended).map(|()| Exit::Done);
         }
     };
-    let interval = Duration::from_secs(installed.config.save_interval_seconds.into());
-    let saving = tokio::spawn(service.keep_saved(state, interval, stopped()));
-    let serving = tokio::spawn(server.run(stopped()));
-    let signal = stop_signal().await;
-    tracing::info!(signal, "stopping");
-    let _ = stop.send(true);
-    let _ = serving.await;
-    match saving.await {
-        Ok(Ok(())) => Ok(Exit::Done),
-        Ok(Err(error)) => {
-            Err(Problem::new(Exit::Failed, format!("the counts are not saved: {error}")))
-        }
-        Err(error) => Err(Problem::new(Exit::Failed, format!("the counts are not saved: {error}"))),
+    // Only now, when nothing is answered any more: what is saved last is everything.
+    drop(stop_saving);
+    let saved = not_saved(saving.await);
+    let [accepted, turned_away, timed_out] =
+        [&counters.accepted, &counters.turned_away, &counters.timed_out]
+            .map(|counter| counter.load(Ordering::Relaxed));
+    tracing::info!(accepted, turned_away, timed_out, "stopped; these were the connections");
+    match served {
+        Ok(Ok(())) => saved.map(|()| Exit::Done),
+        Ok(Err(error)) => Err(Problem::new(Exit::Failed, error)),
+        Err(error) => Err(Problem::new(Exit::Failed, error)),
     }
 }
 
-/// Waits for Ctrl-C or, where there is such a thing, SIGTERM.
-async fn stop_signal() -> &'static str {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            return tokio::select! {
-                _ = tokio::signal::ctrl_c() => "SIGINT",
-                _ = terminate.recv() => "SIGTERM",
-            };
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
-    "SIGINT"
+/// Completes when the sender is dropped.
+type Stopped = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn stop() -> (oneshot::Sender<()>, Stopped) {
+    let (sender, receiver) = oneshot::channel();
+    let stopped = async {
+        let _ = receiver.await;
+    };
+    (sender, Box::pin(stopped))
+}
+
+fn not_saved(ended: Result<Result<(), String>, JoinError>) -> Result<(), Problem> {
+    let result = ended.unwrap_or_else(|error| Err(error.to_string()));
+    result.map_err(|error| Problem::new(Exit::Failed, format!("the counts are not saved: {error}")))
 }

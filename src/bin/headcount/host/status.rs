@@ -14,7 +14,8 @@ use crate::output::{Exit, Output, Problem};
 /// Show counts, limits, certificate and host id.
 ///
 /// Reads what the host saved last, so it works while the host runs (which saves every two seconds
-/// by default) and when it does not. A count of -1 means that nobody has asked yet.
+/// by default) and when it does not. A count of -1 means that nobody has been
+/// counted yet.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  headcount host status --config /etc/headcount --json")]
 pub(crate) struct Arguments {
@@ -28,7 +29,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     let key = installed.files.read_key()?;
     let certificate = installed.files.read_certificate()?;
     let memory = installed.memory()?;
-    let state = installed.files.open_state(memory.pools())?;
+    let state = installed.files.open_state()?;
     let mut host = memory.into_host(certificate, installed.config.settings(), &mut system_rng());
     let _ = state.restore(&mut host, now)?;
     let counters = *host.counters();
@@ -61,7 +62,7 @@ impl Installed {
     }
 }
 
-/// The count as people are shown it: −1 when nobody has asked.
+/// The count as people are shown it: −1 when nobody has been counted.
 fn shown(count: Option<u32>) -> i64 {
     count.map_or(-1, i64::from)
 }
@@ -116,17 +117,20 @@ impl Status {
             output.line(format_args!("Pool {} ({})", pool.counted_id, names.join(", ")));
             output.line(format_args!("  count     {:>8}", shown(pool.count)));
             if pool.count.is_none() {
-                output.line("            nobody has asked yet");
+                output.line("            nobody has been counted yet");
+            } else {
+                output.line(format_args!(
+                    "  limit     {:>8}  records kept: twice the highest threshold asked for",
+                    pool.limit
+                ));
+                output.line(format_args!(
+                    "  threshold {:>8}  the highest asked for",
+                    pool.counters.required_count
+                ));
+            }
+            if pool.counters.requests == 0 {
                 continue;
             }
-            output.line(format_args!(
-                "  limit     {:>8}  records kept: twice the highest threshold asked for",
-                pool.limit
-            ));
-            output.line(format_args!(
-                "  threshold {:>8}  the highest asked for",
-                pool.counters.required_count
-            ));
             output.line(format_args!(
                 "  requests  {:>8}  of these {} refused",
                 pool.counters.requests, pool.counters.failed
