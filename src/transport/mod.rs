@@ -202,10 +202,10 @@ const DATAGRAM_LEN: usize = FRAME_LEN + 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Timeouts {
-    /// From the first `poll` until the connection stands; 10 s by default.
+    /// From the start, which is the first `poll`, until the connection stands; 10 s by default.
     pub connect: Duration,
-    /// From the first `poll` of a standing connection until the whole answer is there, the request
-    /// being sent included; 10 s by default.
+    /// From then on, or from the first `poll` of a standing connection, until the whole answer is
+    /// there, the request being sent included; 10 s by default.
     pub answer: Duration,
 }
 
@@ -270,7 +270,7 @@ pub enum Failure {
     NoAnswer {
         /// Datagrams that the stack took, up to 5; with 0 the host was never asked.
         sent: u8,
-        /// Frames that were handed to the caller, who called again.
+        /// Frames that were handed to the caller and not believed.
         rejected: u16,
         /// Datagrams of another length, or from somebody else.
         ignored: u16,
