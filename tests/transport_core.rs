@@ -12,11 +12,11 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use common::{ONE_HOST, Vendor, machine, now, pool};
-use headcount::client::{Client, Failure, Outcome, Step};
+use headcount::client::{Client, Outcome, Step};
 use headcount::host::{Host, Settings, Source};
 use headcount::time::Now;
 use headcount::transport::{
-    Exchange, TcpExchange, TcpServer, Timeouts, UdpExchange, UdpServer, run, serve,
+    Exchange, TcpExchange, TcpServer, Timeouts, UdpExchange, UdpServer, ask, serve,
 };
 use headcount::wire::Frame;
 use loopback::{Loopback, Os};
@@ -54,13 +54,9 @@ fn live<E: Exchange<std_embedded_nal::Stack>>(
             Step::Wait { .. } => return,
             Step::Send { .. } => {
                 let exchange = exchange(*client.pending_frame().unwrap());
-                let result =
-                    run(exchange, &mut std_embedded_nal::Stack, &mut Os::new(), |_, answer| {
-                        client.handle_response(time, rng, answer).ok()
-                    });
-                if result.is_err() {
-                    client.give_up(time, rng, Failure::NoAnswer);
-                }
+                let failed =
+                    ask(client, exchange, &mut std_embedded_nal::Stack, &mut Os::at(time), rng);
+                assert_eq!(failed.is_err(), client.last_attempt().unwrap().is_err());
             }
         }
     }

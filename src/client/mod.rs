@@ -8,11 +8,15 @@
 //!     match client.poll(now(), &mut rng) {
 //!         Step::Save => store(client.image(now())),
 //!         Step::Report(event) => log(event),
-//!         Step::Send { host } => match exchange(hosts[host], client.pending_frame()) {
-//!             Some(answer) => client.handle_response(now(), &mut rng, &answer)
-//!                 .map_err(|discard| client.give_up(now(), &mut rng, discard.into())),
-//!             None => client.give_up(now(), &mut rng, Failure::NoAnswer),
-//!         },
+//!         Step::Send { host } => {
+//!             // Until one is accepted: by UDP anybody can send an answer.
+//!             let accepted = exchange(hosts[host], client.pending_frame(), |answer| {
+//!                 client.handle_response(now(), &mut rng, answer).is_ok()
+//!             });
+//!             if !accepted {
+//!                 client.give_up(now(), &mut rng, Failure::NoAnswer);
+//!             }
+//!         }
 //!         Step::Wait { until } => sleep(until),
 //!     }
 //! }

@@ -133,21 +133,25 @@
 //!
 //! # A program that may block
 //!
-//! One request to a host by UDP, over the operating system's sockets:
+//! What [`Step::Send`](crate::client::Step::Send) says, by UDP over the operating system's sockets:
 //!
-//! ```no_run
+//! ```
 //! # #[cfg(all(feature = "nal", feature = "std"))]
-//! # fn example(request: headcount::wire::Frame) -> Result<(), headcount::transport::Failure> {
-//! use headcount::transport::{OsPlatform, UdpExchange, run};
+//! # mod example {
+//! use std::net::SocketAddr;
 //!
-//! let mut stack = std_embedded_nal::Stack::default();
-//! let exchange = UdpExchange::new("192.0.2.1:1688".parse().unwrap(), request);
-//! let answer = run(exchange, &mut stack, &mut OsPlatform::default(), |_now, frame| {
-//!     // Verify it here. `None` keeps listening: anybody can send a datagram.
-//!     Some(*frame)
-//! })?;
-//! # let _ = answer;
-//! # Ok(())
+//! use headcount::client::Client;
+//! use headcount::transport::{OsPlatform, UdpExchange, ask};
+//!
+//! fn send(client: &mut Client<'_>, host: SocketAddr, rng: &mut impl rand_core::CryptoRng) {
+//!     let Some(request) = client.pending_frame() else { return };
+//!     let exchange = UdpExchange::new(host, *request);
+//!     let mut stack = std_embedded_nal::Stack::default();
+//!     match ask(client, exchange, &mut stack, &mut OsPlatform::default(), rng) {
+//!         Ok(outcome) => println!("{outcome:?}"),
+//!         Err(failure) => println!("{failure}"), // the client knows, and says what is next
+//!     }
+//! }
 //! # }
 //! ```
 
@@ -202,10 +206,10 @@ const DATAGRAM_LEN: usize = FRAME_LEN + 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Timeouts {
-    /// From the first `poll` until the connection stands; 10 s by default.
+    /// From the start, which is the first `poll`, until the connection stands; 10 s by default.
     pub connect: Duration,
-    /// From the first `poll` of a standing connection until the whole answer is there, the request
-    /// being sent included; 10 s by default.
+    /// From then on, or from the first `poll` of a standing connection, until the whole answer is
+    /// there, the request being sent included; 10 s by default.
     pub answer: Duration,
 }
 
@@ -270,7 +274,7 @@ pub enum Failure {
     NoAnswer {
         /// Datagrams that the stack took, up to 5; with 0 the host was never asked.
         sent: u8,
-        /// Frames that were handed to the caller, who called again.
+        /// Frames that were handed to the caller and not believed.
         rejected: u16,
         /// Datagrams of another length, or from somebody else.
         ignored: u16,

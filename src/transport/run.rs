@@ -4,14 +4,24 @@ use core::net::SocketAddr;
 
 use embedded_nal::{TcpClientStack, TcpFullStack, UdpClientStack, UdpFullStack};
 
+use rand_core::CryptoRng;
+
 use super::{Failure, Progress, Served, TcpExchange, TcpServer, UdpExchange, UdpServer};
-use crate::time::Instant;
+use crate::client::{self, Client, Outcome};
+use crate::time::{Instant, Now, UnixTime};
+use crate::trust::Verifier;
 use crate::wire::Frame;
 
-/// The clock, and what to do while there is nothing to do.
+/// The clocks, and what to do while there is nothing to do.
 pub trait Platform<S> {
     /// The monotonic clock. It must move on, or nothing here ever ends.
     fn now(&mut self) -> Instant;
+
+    /// The calendar clock, which only [`ask`] looks at: `None`, as by default, without one or before
+    /// it is set.
+    fn calendar(&mut self) -> Option<UnixTime> {
+        None
+    }
 
     /// Runs the stack where it does not run by itself, and waits until it may have something new,
     /// `until` at the latest. Returning early is harmless. When `until` is not in the future, the
@@ -140,6 +150,43 @@ where
     Err(Failure::Abandoned)
 }
 
+/// Does what [`Step::Send`](client::Step::Send) says: sends the client's pending request with an
+/// exchange that was made of it, and brings the client the answer or the news that there is none.
+///
+/// # Errors
+///
+/// Why no answer was accepted, for people: the client has been told. When one came and was turned
+/// down, [`Client::last_attempt`] says why.
+pub fn ask<S, E, P>(
+    client: &mut Client<'_, impl Verifier>,
+    exchange: E,
+    stack: &mut S,
+    platform: &mut P,
+    rng: &mut impl CryptoRng,
+) -> Result<Outcome, Failure>
+where
+    E: Exchange<S>,
+    P: Platform<S>,
+{
+    // The calendar as it was when the exchange began, carried on by the monotonic clock.
+    let begun = Now::new(platform.now(), platform.calendar());
+    let both = |now: Instant| {
+        let passed = now.since(begun.monotonic);
+        Now::new(now, begun.clock.map(|clock| clock.after(passed)))
+    };
+    let mut failure = client::Failure::NoAnswer;
+    let end = run(exchange, stack, platform, |now, answer| {
+        client
+            .handle_response(both(now), rng, answer)
+            .map_err(|discard| failure = client::Failure::Discarded(discard))
+            .ok()
+    });
+    if end.is_err() {
+        client.give_up(both(platform.now()), rng, failure);
+    }
+    end
+}
+
 /// Serves until the platform says stop, then closes the port and all connections. What `answer` is
 /// told and answers is as with [`TcpServer::poll`] and [`UdpServer::poll`].
 pub fn serve<S, V, P>(
@@ -177,6 +224,10 @@ impl Default for OsPlatform {
 impl<S> Platform<S> for OsPlatform {
     fn now(&mut self) -> Instant {
         self.clock.monotonic()
+    }
+
+    fn calendar(&mut self) -> Option<UnixTime> {
+        Some(std::time::SystemTime::now().into())
     }
 
     fn idle(&mut self, _stack: &mut S, until: Instant) {

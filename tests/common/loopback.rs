@@ -11,25 +11,36 @@ use std::time::Duration;
 use embedded_nal::{
     TcpClientStack, TcpError, TcpErrorKind, TcpFullStack, UdpClientStack, UdpFullStack, nb,
 };
-use headcount::time::Instant;
+use headcount::time::{Instant, Now, UnixTime};
 use headcount::transport::Platform;
 
 /// The operating system's clock, and a flag to stop by.
 #[derive(Clone)]
 pub(crate) struct Os {
     start: std::time::Instant,
+    /// What both clocks showed then.
+    shown: Now,
     pub(crate) stop: Arc<AtomicBool>,
 }
 
 impl Os {
     pub(crate) fn new() -> Self {
-        Self { start: std::time::Instant::now(), stop: Arc::default() }
+        Self::at(Now::new(Instant::ZERO, None))
+    }
+
+    /// Clocks that go on from here.
+    pub(crate) fn at(shown: Now) -> Self {
+        Self { start: std::time::Instant::now(), shown, stop: Arc::default() }
     }
 }
 
 impl<S> Platform<S> for Os {
     fn now(&mut self) -> Instant {
-        Instant::ZERO.after(self.start.elapsed())
+        self.shown.monotonic.after(self.start.elapsed())
+    }
+
+    fn calendar(&mut self) -> Option<UnixTime> {
+        self.shown.clock.map(|clock| clock.after(self.start.elapsed()))
     }
 
     fn idle(&mut self, _: &mut S, until: Instant) {

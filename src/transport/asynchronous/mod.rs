@@ -80,6 +80,7 @@ use rand_core::CryptoRng;
 use super::Failure;
 use crate::client::{self, Client, Outcome};
 use crate::time::{Instant, Now, UnixTime};
+use crate::trust::Verifier;
 use crate::wire::Frame;
 
 mod race;
@@ -150,7 +151,7 @@ pub trait Exchange {
 /// Why no answer was accepted, for people: the client has been told. When one came and was turned
 /// down, [`Client::last_attempt`] says why. [`Failure::NoRequest`], at once, when none is pending.
 pub async fn ask(
-    client: &mut Client<'_>,
+    client: &mut Client<'_, impl Verifier>,
     exchange: impl Exchange,
     clock: &impl Clock,
     rng: &mut impl CryptoRng,
