@@ -183,7 +183,7 @@ mod udp_server;
 pub use run::OsPlatform;
 #[cfg(feature = "nal")]
 pub use {
-    run::{Exchange, Platform, Service, run, serve},
+    run::{Exchange, Platform, Service, ask, run, serve},
     tcp_client::TcpExchange,
     tcp_server::{ANSWERED_EVICTION_AGE, EVICTION_AGE, TcpCounters, TcpServer},
     udp_client::UdpExchange,
