@@ -168,7 +168,7 @@ fn machines_are_activated_over_udp() {
 
 #[test]
 fn machines_are_activated_over_a_bad_wire() {
-    for seed in 1..=4 {
+    for seed in 1..=8 {
         activate(Conditions::BAD, seed, by_tcp, by_tcp);
         activate(Conditions::BAD, seed, by_udp, by_udp);
     }

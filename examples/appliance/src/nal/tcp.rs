@@ -114,8 +114,8 @@ impl<D, const SOCKETS: usize, const BACKLOG: usize> Stack<'_, D, SOCKETS, BACKLO
             match socket.state() {
                 State::Listen => *since = None,
                 State::SynReceived => {
-                    let age = *since.get_or_insert(now);
-                    oldest_half_open = oldest_half_open.into_iter().chain([(age, index)]).min();
+                    let this = (*since.get_or_insert(now), index);
+                    oldest_half_open = Some(oldest_half_open.map_or(this, |old| this.min(old)));
                 }
                 State::Established | State::CloseWait => *since = Some(since.unwrap_or(now)),
                 // Came and was reset.
