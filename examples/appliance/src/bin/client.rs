@@ -27,7 +27,7 @@ use cortex_m_rt::entry;
 use headcount::client::{
     Client, Discard, Failure, IMAGE_LEN, Licence, Machine, Outcome, Product, Step,
 };
-use headcount::storage::{Found, Kind, SlotState, Slots, image_len};
+use headcount::storage::{Corrupt, Found, Kind, SlotState, Slots, image_len};
 use headcount::time::{Instant, Now};
 use headcount::transport::{self, TcpExchange, Timeouts, UdpExchange};
 use headcount::trust::Root;
@@ -49,10 +49,12 @@ const STATE_ADDRESS: u32 = 0;
 
 // What lives as long as the firmware has its place in static memory: the linker then tells whether
 // it fits.
-static NETWORK: ConstStaticCell<Memory<SOCKETS, SOCKETS, { SOCKETS + SOCKETS }>> =
+static SOCKET_MEMORY: ConstStaticCell<Memory<SOCKETS, SOCKETS, { SOCKETS + SOCKETS }>> =
     ConstStaticCell::new(Memory::new());
+static NETWORK: StaticCell<Network> = StaticCell::new();
 static ROOTS: StaticCell<[Root; 1]> = StaticCell::new();
 static PRODUCT: StaticCell<Product<'static>> = StaticCell::new();
+static CLIENT: StaticCell<Client<'static>> = StaticCell::new();
 static APPLIANCE: StaticCell<Appliance> = StaticCell::new();
 
 #[entry]
@@ -65,6 +67,7 @@ fn main() -> ! {
 }
 
 /// Wakes up: hardware, network, stored state.
+#[inline(never)] // Not inside the main loop: what this takes of the stack is free again afterwards.
 fn start() -> Result<&'static mut Appliance, Trouble> {
     let settings = Settings::read(board::command_line())?;
     let Board { clock, ethernet, processor } = Board::start()?;
@@ -72,7 +75,7 @@ fn start() -> Result<&'static mut Appliance, Trouble> {
     let seed =
         settings.seed.map_or_else(board::entropy, Ok).map_err(Trouble::with(board::ENTROPY))?;
     let mut rng = ChaCha20Rng::from_seed(seed);
-    let network = NETWORK.take().into_stack(ethernet, mac_address, clock.now(), rng.next_u64());
+    let network = start_network(ethernet, clock.now(), rng.next_u64());
 
     let product = &*PRODUCT.init_with(|| product::client(ROOTS.init_with(product::roots)));
     let machine = Machine {
@@ -83,27 +86,15 @@ fn start() -> Result<&'static mut Appliance, Trouble> {
     let hosts = NonZeroU8::new(settings.hosts.len() as u8).ok_or(Wrong::Missing("hosts"))?;
     let now = settings.now(&clock);
 
-    let mut buffer = [0; image_len(IMAGE_LEN)];
     let flash = FlashStore::new(
         FileFlash::open(settings.state, settings.flash_cycles)
             .map_err(Trouble::with(settings.state))?,
         STATE_ADDRESS,
     );
-    let (slots, found) = Slots::open(flash, Kind::Client, &mut buffer)?;
-    defmt::info!("stored state: {}", found);
-    let client = match found {
-        Found::Whole { payload, .. } => {
-            Client::resume(product, machine, hosts, payload, now, &mut rng)?
-        }
-        // The very first save was cut: nothing is lost yet.
-        Found::Nothing
-        | Found::Damaged { a: SlotState::Empty, .. }
-        | Found::Damaged { b: SlotState::Empty, .. } => {
-            Client::new(product, machine, hosts, now, &mut rng)
-        }
-        // A power cut does not do this. A product may rather start afresh than not at all.
-        Found::Damaged { a, b } => return Err(Trouble::Slots { a, b }),
-    };
+    let (client, slots) = wake(flash, |stored| match stored {
+        Some(image) => Client::resume(product, machine, hosts, image, now, &mut rng),
+        None => Ok(Client::new(product, machine, hosts, now, &mut rng)),
+    })?;
     let Licence { status, left } = client.licence(now);
     defmt::info!(
         "ready: {}, left {}, latest host time {}",
@@ -118,19 +109,47 @@ fn start() -> Result<&'static mut Appliance, Trouble> {
         rng,
         client,
         slots,
-        buffer,
+        buffer: [0; image_len(IMAGE_LEN)],
         asked: 0,
         activated: 0,
     }))
+}
+
+/// The network stack, where it stays.
+#[inline(never)] // What this takes of the stack is free again when signatures need it.
+fn start_network(ethernet: Lan9118, now: Instant, seed: u64) -> &'static mut Network {
+    let mac_address = ethernet.mac_address();
+    NETWORK.init(SOCKET_MEMORY.take().into_stack(ethernet, mac_address, now, seed))
+}
+
+/// The client, where it stays, made from the stored state if there is one.
+#[inline(never)] // As above.
+fn wake(
+    flash: FlashStore<FileFlash>,
+    make: impl FnOnce(Option<&[u8]>) -> Result<Client<'static>, Corrupt>,
+) -> Result<(&'static mut Client<'static>, Slots<FlashStore<FileFlash>>), Trouble> {
+    let mut buffer = [0; image_len(IMAGE_LEN)];
+    let (slots, found) = Slots::open(flash, Kind::Client, &mut buffer)?;
+    defmt::info!("stored state: {}", found);
+    let client = match found {
+        Found::Whole { payload, .. } => make(Some(payload))?,
+        // The very first save was cut: nothing is lost yet.
+        Found::Nothing
+        | Found::Damaged { a: SlotState::Empty, .. }
+        | Found::Damaged { b: SlotState::Empty, .. } => make(None)?,
+        // A power cut does not do this. A product may rather start afresh than not at all.
+        Found::Damaged { a, b } => return Err(Trouble::Slots { a, b }),
+    };
+    Ok((CLIENT.init(client), slots))
 }
 
 /// All that the firmware is while it runs.
 struct Appliance {
     settings: Settings,
     clock: Clock,
-    network: Network,
+    network: &'static mut Network,
     rng: ChaCha20Rng,
-    client: Client<'static>,
+    client: &'static mut Client<'static>,
     slots: Slots<FlashStore<FileFlash>>,
     buffer: [u8; image_len(IMAGE_LEN)],
     /// Exchanges since the start, and those that activated.
@@ -172,11 +191,11 @@ impl Appliance {
         let asked = match settings.transport {
             Transport::Tcp => {
                 let exchange = TcpExchange::new(remote, request, Timeouts::default());
-                transport::run(exchange, network, &mut platform, judge)
+                transport::run(exchange, *network, &mut platform, judge)
             }
             Transport::Udp => {
                 let exchange = UdpExchange::new(remote, request);
-                transport::run(exchange, network, &mut platform, judge)
+                transport::run(exchange, *network, &mut platform, judge)
             }
         };
         match asked {
@@ -196,7 +215,7 @@ impl Appliance {
     fn wait(&mut self, until: Instant) {
         let until = self.settings.real(until);
         while self.clock.now() < until {
-            transport::Platform::idle(&mut Platform(&self.clock), &mut self.network, until);
+            transport::Platform::idle(&mut Platform(&self.clock), self.network, until);
         }
     }
 

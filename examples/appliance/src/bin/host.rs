@@ -53,8 +53,10 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 // What lives as long as the firmware has its place in static memory: the linker then tells whether
 // it fits.
-static NETWORK: ConstStaticCell<Memory<TCP_SOCKETS, UDP_SOCKETS, { TCP_SOCKETS + UDP_SOCKETS }>> =
-    ConstStaticCell::new(Memory::new());
+static SOCKET_MEMORY: ConstStaticCell<
+    Memory<TCP_SOCKETS, UDP_SOCKETS, { TCP_SOCKETS + UDP_SOCKETS }>,
+> = ConstStaticCell::new(Memory::new());
+static NETWORK: StaticCell<Network> = StaticCell::new();
 static POOLS: StaticCell<[Counts; 1]> = StaticCell::new();
 static KEYS: StaticCell<[SetupKey; 2]> = StaticCell::new();
 static HOST: StaticCell<Counter> = StaticCell::new();
@@ -83,6 +85,7 @@ fn main() -> ! {
 }
 
 /// Wakes up: hardware, factory data, network, stored state.
+#[inline(never)] // Not inside the main loop: what this takes of the stack is free again afterwards.
 fn start() -> Result<&'static mut Appliance, Trouble> {
     let run = Run::read(board::command_line())?;
     let Board { clock, ethernet, .. } = Board::start()?;
@@ -90,8 +93,7 @@ fn start() -> Result<&'static mut Appliance, Trouble> {
     let mut rng = ChaCha20Rng::from_seed(
         run.seed.map_or_else(board::entropy, Ok).map_err(Trouble::with(board::ENTROPY))?,
     );
-    let mac_address = ethernet.mac_address();
-    let network = NETWORK.take().into_stack(ethernet, mac_address, clock.now(), rng.next_u64());
+    let network = start_network(ethernet, clock.now(), rng.next_u64());
 
     let key = read_key(run.key)?;
     let certificate = read_certificate(run.certificate)?;
@@ -146,12 +148,19 @@ fn start() -> Result<&'static mut Appliance, Trouble> {
     }))
 }
 
+/// The network stack, where it stays.
+#[inline(never)] // What this takes of the stack is free again when signatures need it.
+fn start_network(ethernet: Lan9118, now: Instant, seed: u64) -> &'static mut Network {
+    let mac_address = ethernet.mac_address();
+    NETWORK.init(SOCKET_MEMORY.take().into_stack(ethernet, mac_address, now, seed))
+}
+
 /// All that the firmware is while it runs.
 struct Appliance {
     run: Run,
     clock: Clock,
     calendar: Calendar,
-    network: Network,
+    network: &'static mut Network,
     host: &'static mut Counter,
     key: SigningKey,
     slots: Slots<FlashStore<FileFlash>>,
@@ -166,8 +175,8 @@ impl Appliance {
     /// The main loop: serves, saves, and runs the network, until the end that a test has set.
     fn serve(&mut self) -> Result<Exit, Trouble> {
         let servers = SERVERS.take();
-        servers.0.open(&mut self.network)?;
-        servers.1.open(&mut self.network)?;
+        servers.0.open(self.network)?;
+        servers.1.open(self.network)?;
         defmt::info!("ready: port {}", PORT);
         while !self.is_over() {
             let now = self.clock.now();
@@ -178,7 +187,7 @@ impl Appliance {
             // Answers leave when the network runs next: no machine is told a count that a power
             // cut could take back.
             self.save(now)?;
-            Platform(&self.clock).idle(&mut self.network, served.wake_at);
+            Platform(&self.clock).idle(self.network, served.wake_at);
         }
         self.bid_farewell(servers);
         Ok(Exit::Done)
@@ -208,7 +217,7 @@ impl Appliance {
     fn bid_farewell(&mut self, servers: &mut Servers) {
         let until = self.clock.now().after(FAREWELL);
         while self.clock.now() < until {
-            Platform(&self.clock).idle(&mut self.network, until);
+            Platform(&self.clock).idle(self.network, until);
         }
         for pool in self.host.pools(self.calendar.now(until)) {
             defmt::info!("machines {}, limit {}, {}", pool.count, pool.limit, pool.counters);
