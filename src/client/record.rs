@@ -173,7 +173,7 @@ impl Record {
             roots: product.roots,
             known_certificate: None,
         };
-        let response = known.verify(response, &expected).and_then(|frame| frame.response());
+        let response = known.verify(response, &expected).and_then(Verified::response);
         let response = response.map_err(Rejection::Untrusted)?;
         match response.body.verdict {
             Verdict::Granted { count, .. }

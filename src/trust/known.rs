@@ -39,13 +39,13 @@ impl KnownCertificates {
             known
         })?;
         if !known {
-            self.remember_sender(&verified)?;
+            self.remember_sender(verified)?;
         }
         Ok(verified)
     }
 
     #[inline(never)]
-    fn remember_sender(&mut self, frame: &Verified<&Frame>) -> Result<(), Untrusted> {
+    fn remember_sender(&mut self, frame: Verified<&Frame>) -> Result<(), Untrusted> {
         self.remember(&frame.response()?.certificate());
         Ok(())
     }

@@ -219,7 +219,7 @@ pub(super) fn verify_certificate<V: Verifier>(
 impl Verified<&Frame> {
     /// The response in a frame that verified. It has been read before, so this does not fail.
     #[inline(never)]
-    pub(crate) fn response(&self) -> Result<Verified<Response>, Untrusted> {
+    pub(crate) fn response(self) -> Result<Verified<Response>, Untrusted> {
         Ok(Verified(Response::parse(self.0)?))
     }
 }
