@@ -28,6 +28,7 @@ mod cursor;
 pub mod daemon;
 pub mod fingerprint;
 pub mod host;
+mod keyed_hash;
 mod log;
 #[cfg(feature = "std")]
 pub mod os;

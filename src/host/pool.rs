@@ -19,6 +19,33 @@ pub struct Product {
 }
 
 /// Products counted together under one counted id, with room for `N` machines (PROTOCOL 10).
+///
+/// # In firmware
+///
+/// A pool is most of a host's memory: 2.9 KiB for 50 machines. `static_cell` makes it where it stays
+/// for good, without a copy on the stack. As a constant in a `static` it would take as much flash
+/// again, because not all of its bytes are zero.
+///
+/// ```
+/// use headcount::fingerprint::Matching;
+/// use headcount::host::{Host, Pool, Product, Settings, SetupKey};
+/// use headcount::wire::{Certificate, CountedId};
+/// use static_cell::StaticCell;
+///
+/// static POOLS: StaticCell<[Pool<'static, 50>; 1]> = StaticCell::new();
+/// static HOST: StaticCell<Host<'static, 50, 16>> = StaticCell::new();
+///
+/// fn start(
+///     id: CountedId, products: &'static [Product], keys: &'static [SetupKey],
+///     certificate: Certificate, random: [u8; 16],
+/// ) -> &'static mut Host<'static, 50, 16> {
+///     let pools = POOLS.init_with(|| [Pool::new(id, products, Matching::DEFAULT)]);
+///     HOST.init_with(|| Host::new(pools, keys, Some(certificate), Settings::DEFAULT, random))
+/// }
+/// ```
+///
+/// On a core without compare-and-swap, as a Cortex-M0, the firmware adds `portable-atomic` with its
+/// feature `critical-section`.
 #[derive(Debug)]
 pub struct Pool<'a, const N: usize> {
     pub(super) counted_id: CountedId,

@@ -10,8 +10,7 @@ use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use siphasher::sip::SipHasher13;
-
+use crate::keyed_hash::keyed_hash;
 use crate::time::Instant;
 
 const WAYS: usize = 4;
@@ -63,7 +62,7 @@ impl RateLimit {
 /// Remembers `SOURCES` sources, a multiple of 4. `Debug` hides the hash key.
 pub(super) struct RateLimiter<const SOURCES: usize> {
     limit: RateLimit,
-    hasher: SipHasher13,
+    hash_key: [u8; 16],
     places: [Place; SOURCES],
 }
 
@@ -79,10 +78,11 @@ impl<const SOURCES: usize> RateLimiter<SOURCES> {
         const { assert!(SOURCES >= WAYS && SOURCES.is_multiple_of(WAYS)) };
         let place = Place { source: Source::UNKNOWN, whole_at: Instant::ZERO };
         // What the clock cannot show would never use up any credit.
-        let millis = limit.interval.as_nanos().div_ceil(1_000_000);
-        let interval = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
-        let limit = RateLimit { interval, ..limit };
-        Self { limit, hasher: SipHasher13::new_with_key(&hash_key), places: [place; SOURCES] }
+        let RateLimit { burst, interval } = limit;
+        let part = u64::from(interval.subsec_nanos().div_ceil(1_000_000));
+        let interval =
+            Duration::from_millis(interval.as_secs().saturating_mul(1_000).saturating_add(part));
+        Self { limit: RateLimit { burst, interval }, hash_key, places: [place; SOURCES] }
     }
 
     /// Whether this source may ask now. A refused attempt costs it nothing.
@@ -104,7 +104,7 @@ impl<const SOURCES: usize> RateLimiter<SOURCES> {
 
     fn place(&mut self, source: Source) -> Option<&mut Place> {
         let sets = self.places.as_chunks_mut::<WAYS>().0;
-        let hash = self.hasher.hash(&source.0);
+        let hash = keyed_hash(&self.hash_key, &source.0);
         let index = hash.checked_rem(sets.len() as u64)?;
         let set = sets.get_mut(usize::try_from(index).ok()?)?;
         let known = set.iter().position(|place| place.source == source);

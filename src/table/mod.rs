@@ -9,10 +9,9 @@ mod slots;
 use core::fmt;
 use core::num::NonZeroU32;
 
-use siphasher::sip::SipHasher13;
-
 use self::slots::{Index, Slots, Stored};
 use crate::fingerprint::{Fingerprint, Matching};
+use crate::keyed_hash::keyed_hash;
 use crate::time::{EpochMinute, Minutes};
 use crate::wire::Cmid;
 
@@ -278,7 +277,7 @@ impl<const N: usize> CmidTable<N> {
 }
 
 fn hash(key: &[u8; 16], cmid: &[u8; 16]) -> u32 {
-    SipHasher13::new_with_key(key).hash(cmid) as u32
+    keyed_hash(key, cmid) as u32
 }
 
 /// Shows count, limit and capacity, neither CMIDs nor the key.
