@@ -73,7 +73,7 @@ struct Add {
     #[arg(long, value_name = "UUID")]
     counted_id: Option<CountedId>,
     /// Weights of the eight hardware components, separated by commas.
-    #[arg(long, value_name = "WEIGHTS", value_delimiter = ',', num_args = 8)]
+    #[arg(long, value_name = "WEIGHTS", value_delimiter = ',')]
     weights: Option<Vec<u8>>,
     /// Sum of the weights of components that may differ in one machine.
     #[arg(long)]
