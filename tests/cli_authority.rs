@@ -116,6 +116,9 @@ fn products_are_checked() {
         folder.run(&[&arguments[..], &rest].concat()).expect(2).says("product's name");
     }
     vendor(&folder, &fellow.replace("threshold 5", "threshold 0")).expect(2);
+    let weighted =
+        "product add --name x --family 7 --rank 1 --generation 1 --threshold 5 --weights";
+    vendor(&folder, &format!("{weighted} 1,2,3")).expect(2).says("eight numbers");
 
     // What failed allotted no key.
     let keys = vendor(&folder, "key list").expect(0).json();
@@ -123,6 +126,16 @@ fn products_are_checked() {
     let products = vendor(&folder, "product list").expect(0).json();
     assert_eq!(products["products"].as_array().unwrap().len(), 2);
     assert!(!products.to_string().contains("setup_key"), "{products}");
+}
+
+#[test]
+fn weights_are_those_that_were_given() {
+    let folder = Folder::new();
+    new_vendor(&folder);
+    let product = "product add --name x --family 7 --rank 1 --generation 1 --threshold 5";
+    vendor(&folder, &format!("{product} --weights 2,2,1,0,0,0,0,0 --tolerance 3")).expect(0);
+    let file = fs::read_to_string(folder.join("vendor/products/x.product.toml")).unwrap();
+    assert!(file.contains("weights = [2, 2, 1, 0, 0, 0, 0, 0]\ntolerance = 3\n"), "{file}");
 }
 
 #[test]
