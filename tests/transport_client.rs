@@ -362,6 +362,21 @@ fn udp_reads_on_at_once_behind_what_it_ignores() {
 }
 
 #[test]
+fn udp_retransmits_through_a_flood_of_frames_that_are_not_believed() {
+    let mut stack = ScriptedUdp::new(Style::Std);
+    let mut exchange = UdpExchange::new(host(), REQUEST);
+    // One frame from the host's own address is there at every look.
+    for now in (0..23_000).step_by(100) {
+        stack.arrives(now, host(), &[0xee; 250]);
+        stack.now = now;
+        assert!(matches!(exchange.poll(&mut stack, at(now)), Progress::Received(_)), "{now}");
+    }
+    let sent: Vec<_> = stack.outbox.iter().map(|datagram| datagram.at).collect();
+    // The first frame of all could have been the answer; the second no longer.
+    assert_eq!(sent, [100, 1_000, 3_000, 7_000, 15_000]);
+}
+
+#[test]
 fn udp_knows_an_ipv4_host_by_its_ipv6_form() {
     let mut stack = ScriptedUdp::new(Style::Std);
     let mapped = Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped();

@@ -103,13 +103,16 @@ impl<S: UdpClientStack> UdpExchange<S> {
             let failed = self.end(Failure::NoAnswer { sent, rejected, ignored, waited });
             return answer.map_or(failed, Progress::Received);
         }
+        // The first frame may well be the answer. After one that was not believed, nobody's flood of
+        // them holds up a retransmission.
+        let waits = answer.is_some() && self.tally.rejected <= 1;
+        if begun < schedule.begun && !waits && stack.send(&mut socket, &self.request).is_ok() {
+            begun = schedule.begun;
+            self.tally.sent = self.tally.sent.saturating_add(1);
+        }
         if let Some(frame) = answer {
             self.state = State::Open { socket, since, begun };
             return Progress::Received(frame);
-        }
-        if begun < schedule.begun && stack.send(&mut socket, &self.request).is_ok() {
-            begun = schedule.begun;
-            self.tally.sent = self.tally.sent.saturating_add(1);
         }
         let next = since.after(schedule.next);
         let wake_at = match (more, begun < schedule.begun) {

@@ -34,7 +34,7 @@ pub struct ScriptedUdp {
     pub sending: VecDeque<Sending>,
     /// In the order of arrival.
     pub inbox: VecDeque<Datagram>,
-    /// An answer by the network itself to each datagram sent: after this many milliseconds.
+    /// What was sent, in this order.
     pub outbox: Vec<Datagram>,
     remote: Option<SocketAddr>,
     pub opened: usize,
