@@ -29,6 +29,7 @@
 mod accept;
 mod product;
 mod record;
+mod schedule;
 mod span;
 mod step;
 mod summary;
@@ -46,9 +47,9 @@ use rand_core::CryptoRng;
 
 use crate::policy;
 use crate::storage::Corrupt;
-use crate::time::{Instant, Minutes, Now, UnixTime, less};
-use crate::trust::{self, KnownCertificates, TagSchedule, Verifier, VerifyingKey};
-use crate::wire::{Cmid, Frame, HostId, LicenceStatus, Method, Nonce, Request};
+use crate::time::{Instant, Minutes, Now, UnixTime};
+use crate::trust::{self, KnownCertificates, Verifier, VerifyingKey};
+use crate::wire::{Cmid, Frame, HostId, LicenceStatus};
 use record::Record;
 use span::Span;
 
@@ -385,133 +386,6 @@ impl<'a, V: Verifier> Client<'a, V> {
     #[must_use]
     pub fn image(&self, now: Now) -> [u8; IMAGE_LEN] {
         self.record.emit(now)
-    }
-
-    /// The next thing to report, each one once.
-    fn event(&mut self, now: Now) -> Option<Event> {
-        if let Some(rejection) = self.rejection.take() {
-            return Some(Event::StoredActivationRejected(rejection));
-        }
-        if core::mem::take(&mut self.rearm_to_report) {
-            return Some(Event::Rearmed);
-        }
-        let licence = self.licence(now);
-        if licence.status != self.reported {
-            let from = core::mem::replace(&mut self.reported, licence.status);
-            return Some(Event::StatusChanged { from, to: licence.status });
-        }
-        let left = licence.left.filter(|left| *left <= self.warning_period())?;
-        // While a renewal is due or on its way it has not failed.
-        let renewing = matches!(self.phase, Phase::Asking(_)) || self.is_due(now);
-        if licence.status != LicenceStatus::Licensed || renewing || now.monotonic < self.warn_at {
-            return None;
-        }
-        self.warn_at = now.monotonic.after(WARNING_INTERVAL);
-        Some(Event::ExpiresSoon { left })
-    }
-
-    fn warning_period(&self) -> Duration {
-        let activation = self.record.activation.as_ref();
-        let validity = activation.and_then(|activation| activation.validity(self.product));
-        policy::warning_period(validity.unwrap_or(Duration::MAX))
-    }
-
-    fn is_due(&self, now: Now) -> bool {
-        match self.phase {
-            Phase::Resting { until, retry_at } => {
-                now.monotonic >= until || (now.monotonic >= retry_at && !self.is_activated(now))
-            }
-            Phase::Asking(_) => false,
-        }
-    }
-
-    /// When something happens by itself: the next request, the end of the status, a warning, a
-    /// checkpoint.
-    fn wake_at(&self, now: Now) -> Instant {
-        let Phase::Resting { until, retry_at } = self.phase else { return self.checkpoint_at };
-        let licence = self.licence(now);
-        let mut wake = until.min(self.checkpoint_at);
-        if let Some(left) = licence.left {
-            wake = wake.min(now.monotonic.after(left));
-        }
-        if licence.status == LicenceStatus::Licensed {
-            if let Some(left) = licence.left {
-                let until_warning = less(left, self.warning_period());
-                wake = wake.min(now.monotonic.after(until_warning).max(self.warn_at));
-            }
-        } else {
-            wake = wake.min(retry_at);
-        }
-        // A status that ends within the clock's own tick would otherwise be asked for at once.
-        wake.max(now.monotonic.after(Duration::from_millis(1)))
-    }
-
-    /// Makes a new request for a host.
-    fn ask(&mut self, host: u8, tried: u8, rearmed: bool, now: Now, rng: &mut impl CryptoRng) {
-        let licence = self.licence(now);
-        let mut nonce = [0; 16];
-        rng.fill_bytes(&mut nonce);
-        let product = self.product;
-        let request = Request {
-            virtual_machine: self.machine.virtual_machine,
-            renewal: licence.status == LicenceStatus::Licensed,
-            licence_status: licence.status,
-            method: Method::Count,
-            required_count: product.required_count,
-            time_left: licence.left.map_or(Minutes(0), Minutes::from_duration),
-            application_id: product.application_id,
-            activation_id: product.activation_id,
-            counted_id: product.counted_id,
-            cmid: self.record.cmid,
-            previous_cmid: self.record.previous_cmid,
-            client_time: now.clock,
-            nonce: Nonce(nonce),
-            fingerprint: self.machine.fingerprint,
-            workstation_name: self.machine.workstation_name,
-            key_id: product.key_id,
-        };
-        let frame = TagSchedule::new(&product.tag_key).seal(&request);
-        let deadline = now.monotonic.after(EXCHANGE_LIMIT);
-        self.phase = Phase::Asking(Asking { frame, host, tried, sent: false, rearmed, deadline });
-    }
-
-    /// Rests for a spread activation interval.
-    fn rest_for_retry(&mut self, now: Now, rng: &mut impl CryptoRng) {
-        let wait = policy::spread(self.activation_interval.as_duration(), rng.next_u32());
-        let until = now.monotonic.after(wait);
-        self.phase = Phase::Resting { until, retry_at: until };
-    }
-
-    /// Rests until the renewal, of which `elapsed` has passed.
-    fn rest_for_renewal(&mut self, elapsed: Duration, now: Now, rng: &mut impl CryptoRng) {
-        let Some(activation) = &self.record.activation else {
-            return self.rest_for_retry(now, rng);
-        };
-        let interval = activation.renewal_interval;
-        let wait =
-            policy::renewal_wait(interval, activation.validity(self.product), rng.next_u32());
-        let until = now.monotonic.after(less(wait, elapsed));
-        let retry = policy::spread(self.activation_interval.as_duration(), rng.next_u32());
-        self.phase = Phase::Resting { until, retry_at: now.monotonic.after(retry) };
-    }
-
-    /// At a start, a client that is not activated asks at once. An activated one goes on with its
-    /// renewal interval, and waits a little when that has passed or nobody can tell: after a power
-    /// cut a whole site starts together.
-    fn rest_after_start(&mut self, now: Now, rng: &mut impl CryptoRng) {
-        let Some(activation) = &self.record.activation else { return };
-        if !self.is_activated(now) {
-            return;
-        }
-        let elapsed = if now.clock.is_some() { activation.age.elapsed(now) } else { Duration::MAX };
-        self.rest_for_renewal(elapsed, now, rng);
-        let wait = policy::start_wait(self.activation_interval, rng.next_u32());
-        let least = now.monotonic.after(wait);
-        if let Phase::Resting { until, .. } = &mut self.phase {
-            *until = least.max(*until);
-            // Nothing has failed before the first try.
-            self.warn_at = *until;
-        }
     }
 
     /// Compares the hardware with that of the activation, and begins or ends the grace.
