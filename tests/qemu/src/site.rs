@@ -36,14 +36,18 @@ impl Site {
         );
         assert_eq!(factory.ended(), 0, "{}", std::fs::read_to_string(report).unwrap());
         // The program listens where the firmware reaches it, on a port that is free.
-        let config = site.join("factory/host.toml");
-        let mut text = std::fs::read_to_string(&config).unwrap();
-        for (from, to) in [("0.0.0.0:1688", "127.0.0.1:0"), (LISTEN_IPV6, "")] {
-            assert!(text.contains(from), "{from}: {text}");
-            text = text.replace(from, to);
-        }
-        std::fs::write(config, text).unwrap();
+        site.configure_program("0.0.0.0:1688", "127.0.0.1:0");
+        site.configure_program(LISTEN_IPV6, "");
         site
+    }
+
+    /// Changes the configuration of the host that is a program.
+    #[track_caller]
+    pub fn configure_program(&self, from: &str, to: &str) {
+        let path = self.join("factory/host.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}: {text}");
+        std::fs::write(path, text.replace(from, to)).unwrap();
     }
 
     pub fn path(&self) -> &Path {

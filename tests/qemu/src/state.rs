@@ -37,10 +37,10 @@ impl Flash {
         self.newest().map_or(0, |image| image.sequence)
     }
 
-    /// Whether a slot is neither erased nor whole: its writing was cut.
-    pub fn is_half_written(&self) -> bool {
-        let erased = |slot: &[u8]| slot.iter().all(|byte| *byte == 0xff);
-        self.slots().any(|slot| !erased(slot) && Image::parse(slot).is_err())
+    /// Whether one of the two saves that it had at least was cut, or one since: a slot is not whole.
+    pub fn has_a_cut_save(&self) -> bool {
+        let whole = self.slots().filter(|slot| Image::parse(slot).is_ok()).count();
+        self.sequence() >= 2 && whole < 2
     }
 
     /// What the newest image says, when it is a host's.
