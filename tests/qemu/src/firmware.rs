@@ -47,15 +47,7 @@ impl Firmware {
         Self { process, log, errors }
     }
 
-    /// The first line of the log that has this text.
-    #[track_caller]
-    pub fn says(&mut self, text: &str) -> String {
-        let found = self.says_or_ends(text);
-        found
-            .unwrap_or_else(|| panic!("never said '{text}': {:#?} {}", self.lines(), self.errors()))
-    }
-
-    /// The same; `None` when the firmware ends without it.
+    /// Waits for a line of the log that has this text; `None` when the firmware ends without it.
     #[track_caller]
     pub(crate) fn says_or_ends(&mut self, text: &str) -> Option<String> {
         let find = |lines: Vec<String>| lines.into_iter().find(|line| line.contains(text));

@@ -3,6 +3,14 @@
 //! the log that the firmware writes.
 //!
 //! Nothing here waits without a bound, and every process ends with the value that stands for it.
+//!
+//! `scripts/test qemu` builds what is needed and runs them. The environment may say:
+//!
+//! - `HEADCOUNT`, the program; `target/debug/headcount` otherwise
+//! - `FIRMWARE`, the folder of the two ELF files; where the example's release build puts them otherwise
+//! - `SEED`, a number that a run printed, to repeat what it chose at random (the moments of power cuts
+//!   are fractions of measured times, so they come near but not again)
+//! - `CUTS`, power cuts for each firmware, 50 otherwise; `JUNK_SECONDS`, 60 otherwise
 
 pub mod capture;
 pub mod firmware;

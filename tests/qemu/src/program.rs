@@ -1,13 +1,13 @@
 //! The `headcount` program.
 
-use std::io::{BufRead, BufReader};
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::process::Process;
-use crate::repository;
+use crate::{eventually, repository};
 
 /// The program: what `HEADCOUNT` names, or what `cargo test --all-features` has built.
 pub fn path() -> PathBuf {
@@ -20,14 +20,21 @@ pub fn path() -> PathBuf {
 
 /// Runs the program to its end.
 pub fn run(folder: &Path, arguments: &[&str]) -> Ended {
-    let output =
-        Command::new(path()).args(arguments).current_dir(folder).stdin(Stdio::null()).output();
-    let output = output.unwrap();
-    Ended {
-        code: output.status.code().expect("an exit status"),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    let [mut stdout, mut stderr] = [(); 2].map(|()| tempfile::tempfile().unwrap());
+    let mut process = Process::start(
+        Command::new(path())
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(stdout.try_clone().unwrap())
+            .stderr(stderr.try_clone().unwrap()),
+    );
+    let code = process.ended();
+    let [stdout, stderr] = [&mut stdout, &mut stderr].map(|file| {
+        file.rewind().unwrap();
+        std::io::read_to_string(file).unwrap()
+    });
+    Ended { code, stdout, stderr }
 }
 
 /// How the program ended and what it printed.
@@ -64,19 +71,24 @@ pub struct RunningHost {
 
 impl RunningHost {
     pub(crate) fn start(folder: &Path, config: &str) -> Self {
-        let mut process = Process::start(
+        let mut output = tempfile::NamedTempFile::new_in(folder).unwrap();
+        let process = Process::start(
             Command::new(path())
                 .args(["host", "run", "--config", config])
                 .current_dir(folder)
                 .stdin(Stdio::null())
-                .stdout(Stdio::piped())
+                .stdout(output.reopen().unwrap())
                 .stderr(Stdio::null()),
         );
-        let mut lines = BufReader::new(process.child().stdout.take().unwrap()).lines();
+        // "Host 123... listens on 127.0.0.1:4711 tcp.", for each transport.
         let mut port = |transport: &str| {
-            let line = lines.next().expect("the host says where it listens").unwrap();
-            let address = line.strip_suffix(&format!(" {transport}.")).expect(&line);
-            address.rsplit_once(':').unwrap().1.parse().expect(&line)
+            let end = format!(" {transport}.");
+            eventually("where the host listens", || {
+                output.rewind().unwrap();
+                let text = std::io::read_to_string(&mut output).unwrap();
+                let address = text.lines().find_map(|line| line.strip_suffix(&end))?;
+                address.rsplit_once(':')?.1.parse().ok()
+            })
         };
         let (tcp, udp) = (port("tcp"), port("udp"));
         Self { process, tcp, udp }
