@@ -1,0 +1,66 @@
+//! What is in the firmware's flash.
+
+use std::path::Path;
+
+use headcount::client::{ImageSummary, describe_image};
+use headcount::host::{SnapshotSummary, describe_snapshot};
+use headcount::storage::Image;
+
+/// Bytes of a slot.
+pub const SLOT_LEN: usize = 4_096;
+
+/// A copy of the flash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flash(Vec<u8>);
+
+impl Flash {
+    /// Without such a file: an erased one.
+    pub fn read(path: &Path) -> Self {
+        let mut bytes = std::fs::read(path).unwrap_or_default();
+        assert!(bytes.len() <= 2 * SLOT_LEN, "{}", path.display());
+        bytes.resize(2 * SLOT_LEN, 0xff);
+        Self(bytes)
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.chunks(SLOT_LEN)
+    }
+
+    /// The newest whole image.
+    pub fn newest(&self) -> Option<Image<'_>> {
+        let images = self.slots().filter_map(|slot| Image::parse(slot).ok());
+        images.max_by_key(|image| image.sequence)
+    }
+
+    /// Its number; 0 without one.
+    pub fn sequence(&self) -> u64 {
+        self.newest().map_or(0, |image| image.sequence)
+    }
+
+    /// Whether one of the two saves that it had at least was cut, or one since: a slot is not whole.
+    pub fn has_a_cut_save(&self) -> bool {
+        let whole = self.slots().filter(|slot| Image::parse(slot).is_ok()).count();
+        self.sequence() >= 2 && whole < 2
+    }
+
+    /// What the newest image says, when it is a host's.
+    pub fn snapshot(&self) -> Option<SnapshotSummary> {
+        let image = self.newest()?;
+        Some(describe_snapshot(image.payload, |_, _| {}).expect("a host's snapshot"))
+    }
+
+    /// The machines that it counts.
+    pub fn machines(&self) -> u32 {
+        let mut machines = 0;
+        if let Some(image) = self.newest() {
+            let counted = describe_snapshot(image.payload, |_, pool| machines += pool.records);
+            counted.expect("a host's snapshot");
+        }
+        machines
+    }
+
+    /// What the newest image says, when it is a client's.
+    pub fn client(&self) -> Option<ImageSummary> {
+        Some(describe_image(self.newest()?.payload).expect("a client's state"))
+    }
+}
