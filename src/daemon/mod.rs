@@ -1,8 +1,8 @@
 //! Feature `daemon`: what surrounds the core on a machine with an operating system.
 //!
-//! Files ([`files`], [`ProductFile`], [`HostConfig`], [`ClientConfig`]), a clock for demonstrations
-//! ([`ScaledClock`]), the tokio server ([`Server`]) and exchanges over tokio sockets ([`exchange`]).
-//! Decisions are the core's; this module carries bytes.
+//! Files ([`files`], [`ProductFile`], [`HostConfig`], [`ClientConfig`]), the tokio server ([`Server`])
+//! and exchanges over tokio sockets ([`exchange`]). Decisions are the core's; this module carries
+//! bytes.
 
 mod authority_files;
 mod client_config;
