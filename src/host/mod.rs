@@ -34,7 +34,7 @@ use core::time::Duration;
 use crate::log::debug;
 use crate::policy::{self, Skew};
 use crate::table::{Observation, RECORD_LIFE};
-use crate::time::{EpochMinute, Instant, Minutes, Now, UnixTime};
+use crate::time::{EpochMinute, Instant, Minutes, Now, UnixTime, less};
 use crate::trust::{self, BadTag, ParsedRequest, Signer, TagKey, TagSchedule, Verified};
 use crate::wire::{
     self, Certificate, Digest, Frame, KeyId, Method, Refusal, Request, ResponseBody, Validity,
@@ -383,7 +383,7 @@ impl TableTime {
                 // A calendar that shows an earlier time than it did tells nothing.
                 let saved_at = saved_at.zip(now.clock).filter(|(saved, clock)| clock >= saved);
                 if let Some((saved, clock)) = saved_at {
-                    let down = clock.since(saved).saturating_sub(ran);
+                    let down = less(clock.since(saved), ran);
                     // No record outlives that: more brings only nearer to the end of the scale.
                     let down = whole_minutes(down).min(RECORD_LIFE.0);
                     minute = EpochMinute(minute.0.saturating_add(down));
