@@ -2,6 +2,7 @@
 
 use rand_core::CryptoRng;
 
+use super::hosts::Hosts;
 use super::record::Activation;
 use super::span::Span;
 use super::step::{Discard, Failure, Outcome};
@@ -12,7 +13,7 @@ use crate::time::{Now, UnixTime};
 use crate::trust::{Expected, Verified, Verifier};
 use crate::wire::{self, Frame, Method, Response, Verdict};
 
-impl<V: Verifier> Client<'_, V> {
+impl<V: Verifier, H: Hosts> Client<'_, V, H> {
     /// Takes an answer to the pending request. All that follows from it is in what
     /// [`poll`](Self::poll) says next.
     ///
@@ -42,11 +43,14 @@ impl<V: Verifier> Client<'_, V> {
     ) -> Result<Outcome, Discard> {
         let Phase::Asking(asking) = self.phase else { return Err(Discard::NotAsked) };
         let response = answer.response().map_err(Discard::Untrusted)?;
+        if !self.hosts.trusts(&response.certificate.claims.public_key) {
+            return Err(Discard::HostNotTrusted);
+        }
         self.check_time(now, response.body.host_time)?;
         let body = &response.body;
         self.record.floor = self.record.floor.max(body.host_time);
         self.activation_interval = policy::bounded_interval(body.activation_interval);
-        self.preferred = asking.host;
+        self.hosts.answered(matches!(body.verdict, Verdict::Granted { .. }));
         self.unsaved = true;
         let duplicate = body.duplicate;
         debug!("host {} says {:?}, duplicate {:?}", asking.host, body.verdict, duplicate);
@@ -54,7 +58,7 @@ impl<V: Verifier> Client<'_, V> {
         let outcome = match body.verdict {
             Verdict::Refused(refusal) => {
                 self.last_attempt = Some(Ok(Outcome::Refused(refusal)));
-                self.next_host(&asking, now, rng);
+                self.next_host(asking.rearmed, now, rng);
                 return Ok(Outcome::Refused(refusal));
             }
             Verdict::Granted { count, .. }
@@ -82,7 +86,8 @@ impl<V: Verifier> Client<'_, V> {
         let Phase::Asking(asking) = self.phase else { return };
         debug!("host {} failed: {:?}", asking.host, failure);
         self.last_attempt = Some(Err(failure));
-        self.next_host(&asking, now, rng);
+        self.hosts.failed();
+        self.next_host(asking.rearmed, now, rng);
     }
 
     /// The checks of PROTOCOL 11, in its order, as far as the client's clock and floor.
@@ -141,16 +146,6 @@ impl<V: Verifier> Client<'_, V> {
         let fresh = new_cmid(rng);
         self.record.replace_cmid(fresh);
         self.rearm_to_report = true;
-        self.ask(asking.host, asking.tried, true, now, rng);
-    }
-
-    fn next_host(&mut self, asking: &Asking, now: Now, rng: &mut impl CryptoRng) {
-        if asking.tried >= self.hosts.get() {
-            self.rest_for_retry(now, rng);
-        } else {
-            // `hosts` is not zero, so there is a remainder.
-            let next = asking.host.saturating_add(1).checked_rem(self.hosts.get()).unwrap_or(0);
-            self.ask(next, asking.tried.saturating_add(1), asking.rearmed, now, rng);
-        }
+        self.ask(asking.host, true, now, rng);
     }
 }

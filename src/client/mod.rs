@@ -27,6 +27,8 @@
 //! believed activation and the clocks: [`Client::licence`].
 
 mod accept;
+mod finding;
+mod hosts;
 mod product;
 mod record;
 mod schedule;
@@ -34,6 +36,7 @@ mod span;
 mod step;
 mod summary;
 
+pub use hosts::{Hosts, Next, Numbered};
 pub use product::{Limits, Machine, Product};
 pub use record::IMAGE_LEN;
 pub use step::{Discard, Event, Failure, Outcome, Rejection, Step};
@@ -68,18 +71,18 @@ const fn checkpoint_interval(now: Now) -> Duration {
 /// How often a coming end is warned about.
 const WARNING_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// One product on one machine. `V` is the implementation of Ed25519 that the product's roots bring.
+/// One product on one machine. `V` is the implementation of Ed25519 that the product's roots bring;
+/// `H` is where hosts come from: numbers in the driver's list, or a
+/// [`Finder`](crate::discovery::Finder) that finds them in DNS.
 #[derive(Debug)]
-pub struct Client<'a, V = VerifyingKey> {
+pub struct Client<'a, V = VerifyingKey, H: Hosts = Numbered> {
     product: &'a Product<'a, V>,
     machine: Machine<'a>,
-    hosts: NonZeroU8,
+    hosts: H,
     record: Record,
     /// In memory only: a stored one would be believed without the root key.
     known: KnownCertificates,
-    phase: Phase,
-    /// The host that answered last, else the first.
-    preferred: u8,
+    phase: Phase<H::Find>,
     activation_interval: Minutes,
     last_attempt: Option<Result<Outcome, Failure>>,
     /// What people were told last.
@@ -94,11 +97,24 @@ pub struct Client<'a, V = VerifyingKey> {
 /// Where in the cycle of asking and waiting the client is.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is no heap, and one client has one phase")]
-enum Phase {
+enum Phase<F> {
     /// Nothing to ask before `until`. If the licence ends meanwhile, `retry_at` counts instead.
     Resting { until: Instant, retry_at: Instant },
+    /// There is no host to ask before the driver has found something out.
+    Finding(Finding<F>),
     /// A request is made and waits for its answer.
     Asking(Asking),
+}
+
+/// Something that the driver is to find out.
+#[derive(Clone, Copy, Debug)]
+struct Finding<F> {
+    find: F,
+    /// As with [`Asking`].
+    rearmed: bool,
+    /// Whether the driver was told.
+    said: bool,
+    deadline: Instant,
 }
 
 /// A request on its way. `Debug` hides the frame, which has the whole CMID in it.
@@ -106,8 +122,6 @@ enum Phase {
 struct Asking {
     frame: Frame,
     host: u8,
-    /// Hosts asked in this round, this one included.
-    tried: u8,
     /// Whether the driver was told to send.
     sent: bool,
     /// Whether this request follows an automatic rearm, so that another does not follow at once.
@@ -119,7 +133,6 @@ impl fmt::Debug for Asking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Asking")
             .field("host", &self.host)
-            .field("tried", &self.tried)
             .field("sent", &self.sent)
             .field("rearmed", &self.rearmed)
             .field("deadline", &self.deadline)
@@ -175,8 +188,7 @@ impl<'a, V: Verifier> Client<'a, V> {
         now: Now,
         rng: &mut impl CryptoRng,
     ) -> Self {
-        let record = Record::new(new_cmid(rng), now);
-        Self { unsaved: true, ..Self::with_record(product, machine, hosts, record, now) }
+        Self::new_with(product, machine, Numbered::new(hosts), now, rng)
     }
 
     /// A client at a later start, from the image it stored.
@@ -196,11 +208,47 @@ impl<'a, V: Verifier> Client<'a, V> {
         now: Now,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, Corrupt> {
+        Self::resume_with(product, machine, Numbered::new(hosts), image, now, rng)
+    }
+
+    /// Asks this host first at the next round: the driver knows that it answered last.
+    pub const fn prefer_host(&mut self, host: u8) {
+        self.hosts.prefer(host);
+    }
+}
+
+impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
+    /// As [`new`](Client::new), with any source of hosts.
+    pub fn new_with(
+        product: &'a Product<'a, V>,
+        machine: Machine<'a>,
+        hosts: H,
+        now: Now,
+        rng: &mut impl CryptoRng,
+    ) -> Self {
+        let record = Record::new(new_cmid(rng), now);
+        Self { unsaved: true, ..Self::with_record(product, machine, hosts, record, now) }
+    }
+
+    /// As [`resume`](Client::resume), with any source of hosts.
+    ///
+    /// # Errors
+    ///
+    /// The image is not one that [`image`](Self::image) made.
+    pub fn resume_with(
+        product: &'a Product<'a, V>,
+        machine: Machine<'a>,
+        hosts: H,
+        image: &[u8],
+        now: Now,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, Corrupt> {
         let mut known = KnownCertificates::new();
         let (record, rejection) = Record::parse(image, product, &mut known, now)?;
         let mut client = Self::with_record(product, machine, hosts, record, now);
         client.known = known;
         client.rejection = rejection;
+        client.check_host();
         if let Some(activation) = &client.record.activation {
             // The host's intervals prevail over the product's (PROTOCOL 5), also over a restart.
             let interval = activation.activation_interval;
@@ -215,7 +263,7 @@ impl<'a, V: Verifier> Client<'a, V> {
     fn with_record(
         product: &'a Product<'a, V>,
         machine: Machine<'a>,
-        hosts: NonZeroU8,
+        hosts: H,
         record: Record,
         now: Now,
     ) -> Self {
@@ -227,7 +275,6 @@ impl<'a, V: Verifier> Client<'a, V> {
             known: KnownCertificates::new(),
             record,
             phase: Phase::Resting { until: now.monotonic, retry_at: now.monotonic },
-            preferred: 0,
             activation_interval: policy::bounded_interval(product.limits.activation_interval),
             last_attempt: None,
             reported: LicenceStatus::InitialGrace,
@@ -240,7 +287,7 @@ impl<'a, V: Verifier> Client<'a, V> {
     }
 
     /// What to do now. Call until it says [`Step::Wait`].
-    pub fn poll(&mut self, now: Now, rng: &mut impl CryptoRng) -> Step {
+    pub fn poll(&mut self, now: Now, rng: &mut impl CryptoRng) -> Step<H::Find> {
         if now.monotonic >= self.checkpoint_at {
             self.checkpoint_at = now.monotonic.after(checkpoint_interval(now));
             self.unsaved = true;
@@ -251,21 +298,39 @@ impl<'a, V: Verifier> Client<'a, V> {
         if let Some(event) = self.event(now) {
             return Step::Report(event);
         }
-        if matches!(&self.phase, Phase::Asking(asking) if asking.sent && now.monotonic >= asking.deadline)
-        {
-            self.give_up(now, rng, Failure::NoAnswer);
-        }
+        self.end_overdue(now, rng);
         if self.is_due(now) {
-            self.ask(self.preferred, 1, false, now, rng);
+            self.hosts.begin();
+            self.next_host(false, now, rng);
         }
         match &mut self.phase {
+            Phase::Finding(finding) if !finding.said => {
+                finding.said = true;
+                finding.deadline = now.monotonic.after(EXCHANGE_LIMIT);
+                Step::Find(finding.find)
+            }
             Phase::Asking(asking) if !asking.sent => {
                 asking.sent = true;
                 asking.deadline = now.monotonic.after(EXCHANGE_LIMIT);
                 Step::Send { host: asking.host }
             }
-            Phase::Asking(asking) => Step::Wait { until: asking.deadline },
+            Phase::Finding(Finding { deadline, .. }) | Phase::Asking(Asking { deadline, .. }) => {
+                Step::Wait { until: *deadline }
+            }
             Phase::Resting { .. } => Step::Wait { until: self.wake_at(now) },
+        }
+    }
+
+    /// Ends what the driver was told to do and never said the end of.
+    fn end_overdue(&mut self, now: Now, rng: &mut impl CryptoRng) {
+        match &self.phase {
+            Phase::Asking(asking) if asking.sent && now.monotonic >= asking.deadline => {
+                self.give_up(now, rng, Failure::NoAnswer);
+            }
+            Phase::Finding(finding) if finding.said && now.monotonic >= finding.deadline => {
+                self.give_up_finding(now, rng);
+            }
+            _ => {}
         }
     }
 
@@ -274,8 +339,14 @@ impl<'a, V: Verifier> Client<'a, V> {
     pub const fn pending_frame(&self) -> Option<&Frame> {
         match &self.phase {
             Phase::Asking(asking) => Some(&asking.frame),
-            Phase::Resting { .. } => None,
+            Phase::Finding(_) | Phase::Resting { .. } => None,
         }
+    }
+
+    /// Where hosts come from.
+    #[must_use]
+    pub const fn hosts(&self) -> &H {
+        &self.hosts
     }
 
     /// Asks at the next [`poll`](Self::poll), without waiting for the interval: somebody wants to
@@ -283,13 +354,6 @@ impl<'a, V: Verifier> Client<'a, V> {
     pub fn ask_now(&mut self, now: Now) {
         if let Phase::Resting { until, .. } = &mut self.phase {
             *until = now.monotonic;
-        }
-    }
-
-    /// Asks this host first at the next round: the driver knows that it answered last.
-    pub const fn prefer_host(&mut self, host: u8) {
-        if host < self.hosts.get() {
-            self.preferred = host;
         }
     }
 
@@ -386,6 +450,15 @@ impl<'a, V: Verifier> Client<'a, V> {
     #[must_use]
     pub fn image(&self, now: Now) -> [u8; IMAGE_LEN] {
         self.record.emit(now)
+    }
+
+    /// The site may have named the hosts it trusts after one of the others had granted something.
+    fn check_host(&mut self) {
+        let Some(activation) = &self.record.activation else { return };
+        if !self.hosts.trusts(&activation.certificate.claims.public_key) {
+            self.record.activation = None;
+            self.rejection = Some(Rejection::HostNotTrusted);
+        }
     }
 
     /// Compares the hardware with that of the activation, and begins or ends the grace.

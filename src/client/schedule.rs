@@ -4,14 +4,15 @@ use core::time::Duration;
 
 use rand_core::CryptoRng;
 
-use super::step::Event;
-use super::{Asking, Client, EXCHANGE_LIMIT, Phase, WARNING_INTERVAL};
+use super::hosts::{Hosts, Next};
+use super::step::{Event, Failure};
+use super::{Asking, Client, Finding, EXCHANGE_LIMIT, Phase, WARNING_INTERVAL};
 use crate::policy;
 use crate::time::{Instant, Minutes, Now, less};
 use crate::trust::{TagSchedule, Verifier};
 use crate::wire::{LicenceStatus, Method, Nonce, Request};
 
-impl<V: Verifier> Client<'_, V> {
+impl<V: Verifier, H: Hosts> Client<'_, V, H> {
     /// The next thing to report, each one once.
     pub(super) fn event(&mut self, now: Now) -> Option<Event> {
         if let Some(rejection) = self.rejection.take() {
@@ -27,7 +28,7 @@ impl<V: Verifier> Client<'_, V> {
         }
         let left = licence.left.filter(|left| *left <= self.warning_period())?;
         // While a renewal is due or on its way it has not failed.
-        let renewing = matches!(self.phase, Phase::Asking(_)) || self.is_due(now);
+        let renewing = !matches!(self.phase, Phase::Resting { .. }) || self.is_due(now);
         if licence.status != LicenceStatus::Licensed || renewing || now.monotonic < self.warn_at {
             return None;
         }
@@ -46,7 +47,7 @@ impl<V: Verifier> Client<'_, V> {
             Phase::Resting { until, retry_at } => {
                 now.monotonic >= until || (now.monotonic >= retry_at && !self.is_activated(now))
             }
-            Phase::Asking(_) => false,
+            Phase::Finding(_) | Phase::Asking(_) => false,
         }
     }
 
@@ -71,11 +72,35 @@ impl<V: Verifier> Client<'_, V> {
         wake.max(now.monotonic.after(Duration::from_millis(1)))
     }
 
+    /// The next host of the round, or what is to be found out first, or a wait for the activation
+    /// interval when there is none any more.
+    pub(super) fn next_host(&mut self, rearmed: bool, now: Now, rng: &mut impl CryptoRng) {
+        match self.hosts.next(now.monotonic, rng) {
+            Next::Ask { host } => self.ask(host, rearmed, now, rng),
+            Next::Find(find) => {
+                let deadline = now.monotonic.after(EXCHANGE_LIMIT);
+                self.phase = Phase::Finding(Finding { find, rearmed, said: false, deadline });
+            }
+            Next::Exhausted { asked } => {
+                if !asked {
+                    self.last_attempt = Some(Err(Failure::NoHost));
+                }
+                self.rest_for_retry(now, rng);
+            }
+        }
+    }
+
+    /// What was to be [found out](super::Step::Find) cannot be. Without such a thing nothing happens.
+    pub fn give_up_finding(&mut self, now: Now, rng: &mut impl CryptoRng) {
+        let Phase::Finding(finding) = self.phase else { return };
+        self.hosts.not_found();
+        self.next_host(finding.rearmed, now, rng);
+    }
+
     /// Makes a new request for a host.
     pub(super) fn ask(
         &mut self,
         host: u8,
-        tried: u8,
         rearmed: bool,
         now: Now,
         rng: &mut impl CryptoRng,
@@ -104,7 +129,7 @@ impl<V: Verifier> Client<'_, V> {
         };
         let frame = TagSchedule::new(&product.tag_key).seal(&request);
         let deadline = now.monotonic.after(EXCHANGE_LIMIT);
-        self.phase = Phase::Asking(Asking { frame, host, tried, sent: false, rearmed, deadline });
+        self.phase = Phase::Asking(Asking { frame, host, sent: false, rearmed, deadline });
     }
 
     /// Rests for a spread activation interval.

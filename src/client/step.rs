@@ -1,5 +1,6 @@
 //! What a client wants done, what it reports, and how exchanges end.
 
+use core::convert::Infallible;
 use core::fmt;
 use core::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::wire::{LicenceStatus, Refusal};
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Step {
+pub enum Step<F = Infallible> {
     /// Store [`Client::image`](super::Client::image), before anything else: a client whose CMID is
     /// lost is counted twice. It is said once: when storing fails, try again before the next
     /// `poll`, which goes on as if it were stored.
@@ -23,9 +24,15 @@ pub enum Step {
     /// [`Client::handle_response`](super::Client::handle_response) with what comes, or
     /// [`Client::give_up`](super::Client::give_up).
     Send {
-        /// Index of the host in the driver's list, below the number of hosts.
+        /// Index of the host in the driver's list, below the number of hosts. A client that finds its
+        /// hosts by itself has no list and knows the address:
+        /// [`Client::address`](super::Client::address).
         host: u8,
     },
+    /// Find this out: there is no host to ask before. Never said to a client whose hosts are
+    /// [numbered](super::Numbered), and a `match` need not name it then; see
+    /// [`discovery::Find`](crate::discovery::Find) for what it may be.
+    Find(F),
     /// Nothing to do before this time. Calling earlier or later is harmless.
     Wait {
         /// When to call again.
@@ -64,6 +71,8 @@ pub enum Event {
 pub enum Rejection {
     /// Request or response do not verify.
     Untrusted(Untrusted),
+    /// The host that granted it is none of the trusted ones.
+    HostNotTrusted,
     /// The request is of another product.
     OtherProduct,
     /// The request carries another machine's CMID.
@@ -107,22 +116,29 @@ pub enum Discard {
         /// How many seconds older.
         behind: u64,
     },
+    /// It is genuine, but its host is none of the trusted ones.
+    HostNotTrusted,
 }
 
 /// Why an exchange with one host failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Failure {
+    /// There was no host to ask: none was found, or none that may be asked.
+    NoHost,
     /// No answer came.
     NoAnswer,
     /// An answer came and was discarded.
     Discarded(Discard),
 }
 
+const HOST_NOT_TRUSTED: &str = "its host is none of the trusted ones";
+
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Untrusted(untrusted) => untrusted.fmt(f),
+            Self::HostNotTrusted => f.write_str(HOST_NOT_TRUSTED),
             Self::OtherProduct => f.write_str("it is of another product"),
             Self::OtherMachine => f.write_str("it is of another machine"),
             Self::NotActivating => f.write_str("it does not activate"),
@@ -133,6 +149,7 @@ impl fmt::Display for Rejection {
 impl fmt::Display for Discard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::HostNotTrusted => f.write_str(HOST_NOT_TRUSTED),
             Self::NotAsked => f.write_str("an answer came that nobody asked for"),
             Self::Untrusted(untrusted) => untrusted.fmt(f),
             Self::ClockSkew(skew) => {
