@@ -26,6 +26,7 @@ pub mod client;
 mod cursor;
 #[cfg(feature = "daemon")]
 pub mod daemon;
+pub mod discovery;
 pub mod fingerprint;
 pub mod host;
 mod keyed_hash;
