@@ -2,11 +2,11 @@
 
 use rand_core::CryptoRng;
 
-use super::hosts::Hosts;
 use super::record::Activation;
 use super::span::Span;
 use super::step::{Discard, Failure, Outcome};
 use super::{Asking, Client, Phase, new_cmid};
+use crate::discovery::Hosts;
 use crate::log::debug;
 use crate::policy::{self, Skew};
 use crate::time::{Now, UnixTime};
@@ -43,7 +43,7 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
     ) -> Result<Outcome, Discard> {
         let Phase::Asking(asking) = self.phase else { return Err(Discard::NotAsked) };
         let response = answer.response().map_err(Discard::Untrusted)?;
-        if !self.hosts.trusts(&response.certificate.claims.public_key) {
+        if !self.hosts.trusts(&response.certificate().claims.public_key) {
             return Err(Discard::HostNotTrusted);
         }
         self.check_time(now, response.body.host_time)?;

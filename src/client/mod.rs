@@ -28,7 +28,6 @@
 
 mod accept;
 mod finding;
-mod hosts;
 mod product;
 mod record;
 mod schedule;
@@ -36,7 +35,6 @@ mod span;
 mod step;
 mod summary;
 
-pub use hosts::{Hosts, Next, Numbered};
 pub use product::{Limits, Machine, Product};
 pub use record::IMAGE_LEN;
 pub use step::{Discard, Event, Failure, Outcome, Rejection, Step};
@@ -48,6 +46,7 @@ use core::time::Duration;
 
 use rand_core::CryptoRng;
 
+use crate::discovery::{Hosts, Numbered};
 use crate::policy;
 use crate::storage::Corrupt;
 use crate::time::{Instant, Minutes, Now, UnixTime};

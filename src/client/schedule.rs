@@ -4,9 +4,9 @@ use core::time::Duration;
 
 use rand_core::CryptoRng;
 
-use super::hosts::{Hosts, Next};
 use super::step::{Event, Failure};
-use super::{Asking, Client, Finding, EXCHANGE_LIMIT, Phase, WARNING_INTERVAL};
+use super::{Asking, Client, EXCHANGE_LIMIT, Finding, Phase, WARNING_INTERVAL};
+use crate::discovery::{Hosts, Next};
 use crate::policy;
 use crate::time::{Instant, Minutes, Now, less};
 use crate::trust::{TagSchedule, Verifier};
@@ -98,13 +98,7 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
     }
 
     /// Makes a new request for a host.
-    pub(super) fn ask(
-        &mut self,
-        host: u8,
-        rearmed: bool,
-        now: Now,
-        rng: &mut impl CryptoRng,
-    ) {
+    pub(super) fn ask(&mut self, host: u8, rearmed: bool, now: Now, rng: &mut impl CryptoRng) {
         let licence = self.licence(now);
         let mut nonce = [0; 16];
         rng.fill_bytes(&mut nonce);

@@ -30,7 +30,7 @@ pub enum Step<F = Infallible> {
         host: u8,
     },
     /// Find this out: there is no host to ask before. Never said to a client whose hosts are
-    /// [numbered](super::Numbered), and a `match` need not name it then; see
+    /// [numbered](crate::discovery::Numbered), and a `match` need not name it then; see
     /// [`discovery::Find`](crate::discovery::Find) for what it may be.
     Find(F),
     /// Nothing to do before this time. Calling earlier or later is harmless.

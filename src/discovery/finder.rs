@@ -16,16 +16,17 @@
 //! one with each of `N` hosts a domain, each at up to [`ADDRESSES`] addresses.
 
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU16;
 use core::time::Duration;
 
 use rand_core::CryptoRng;
 
 use super::choice::{Rank, choose};
 use super::host::{Host, HostName};
+use super::hosts::{Hosts, Next};
 use super::message::{Answer, AnswerError, Query, RecordType, Service};
 use super::name::DomainName;
 use super::settings::{Settings, redirected};
-use crate::client::{Hosts, Next};
 use crate::log::debug;
 use crate::time::Instant;
 use crate::trust;
@@ -242,7 +243,7 @@ impl<'a, const N: usize> Finder<'a, N> {
     pub(crate) fn take_addresses(&mut self, addresses: &[IpAddr]) {
         let wanted = self.name_to_look_up().is_some();
         if let Some(target) = self.target.as_mut().filter(|_| wanted) {
-            target.addresses.extend(addresses.iter().take(ADDRESSES).copied());
+            target.addresses = first_addresses(addresses.iter().copied());
             if target.addresses.is_empty() {
                 self.not_found();
             }
@@ -271,12 +272,11 @@ impl<'a, const N: usize> Finder<'a, N> {
             debug!("{:?} is not trusted", host);
             return None;
         }
-        let mut addresses = Addresses::new();
-        match name {
-            HostName::Address(address) => addresses.extend([*address]),
-            HostName::Name(_) if *name == host.name => addresses.extend(self.listed(host, now)),
-            HostName::Name(_) => {}
-        }
+        let addresses = match name {
+            HostName::Address(address) => first_addresses([*address].into_iter()),
+            HostName::Name(_) if *name == host.name => self.listed(host, now),
+            HostName::Name(_) => Addresses::new(),
+        };
         self.target = Some(Target { source, addresses, at: 0 });
         Some(self.ask_or_look_up())
     }
@@ -291,10 +291,11 @@ impl<'a, const N: usize> Finder<'a, N> {
     }
 
     /// The addresses that the list has of a host, while they may be kept.
-    fn listed(&self, host: &Host, now: Instant) -> impl Iterator<Item = IpAddr> {
-        let is_kept = now < self.fresh_until || matches!(self.stage, Stage::Found(_) | Stage::Stale);
-        let listed = self.list.iter().find(|listed| is_kept && listed.host == *host);
-        listed.into_iter().flat_map(|listed| listed.addresses.iter().copied())
+    fn listed(&self, host: &Host, now: Instant) -> Addresses {
+        let just_found = matches!(self.stage, Stage::Found(_) | Stage::Stale);
+        let mut list = self.list.iter().filter(|_| just_found || now < self.fresh_until);
+        let listed = list.find(|listed| listed.host == *host);
+        listed.map(|listed| listed.addresses.clone()).unwrap_or_default()
     }
 
     /// The next host of this stage; when there is none any more, the next stage.
@@ -312,7 +313,9 @@ impl<'a, const N: usize> Finder<'a, N> {
                 Ok(Source::Remembered)
             }
             Stage::Fresh => self.from_list(rng).ok_or(Stage::Domain(0)),
-            Stage::Found(domain) => self.from_list(rng).ok_or(Stage::Domain(domain.saturating_add(1))),
+            Stage::Found(domain) => {
+                self.from_list(rng).ok_or(Stage::Domain(domain.saturating_add(1)))
+            }
             Stage::Stale => self.from_list(rng).ok_or(Stage::Done),
             Stage::Domain(_) if self.outage => Err(Stage::Stale),
             Stage::Domain(_) | Stage::Done => Err(Stage::Done),
@@ -347,7 +350,8 @@ impl<'a, const N: usize> Finder<'a, N> {
         let after = self.settings.domains.iter().take(usize::from(u8::MAX)).skip(domain.into());
         let Settings { service, proto, .. } = *self.settings;
         // A name too long for DNS is one that nobody can have published.
-        let name = after.filter_map(|domain| DomainName::service(service, proto, domain).ok()).next()?;
+        let name =
+            after.filter_map(|domain| DomainName::service(service, proto, domain).ok()).next()?;
         Some(Query::new(RecordType::Srv, &name, rng))
     }
 
@@ -472,28 +476,42 @@ fn list_of<const N: usize>(
     let mut taken = [false; RECORDS];
     let services = answer.services().take(RECORDS);
     while !list.is_full() {
-        let left = services.clone().zip(&taken).map(|(service, taken)| {
-            (!taken && is_usable(&service)).then_some(rank_of(&service))
+        let ranks = services.clone().zip(&taken).map(|(service, taken)| {
+            let Service { priority, weight, .. } = service;
+            (!taken && host_at(&service).is_some()).then_some(Rank { priority, weight })
         });
-        let Some(index) = choose(left, rng) else { break };
+        let Some(index) = choose(ranks, rng) else { break };
         if let Some(taken) = taken.get_mut(index) {
             *taken = true;
         }
-        let Some((service, host)) =
-            services.clone().nth(index).and_then(|service| Some((host_of(&service)?, service)))
-                .map(|(host, service)| (service, host)) else { break };
+        let Some(service) = services.clone().nth(index) else { break };
+        let Some(host) = host_at(&service) else { break };
         if list.iter().any(|listed: &Listed| listed.host == host) {
             continue;
         }
-        ttl = ttl.min(Duration::from_secs(service.ttl.into()));
-        let mut addresses = Addresses::new();
-        for address in answer.addresses(&service.target).take(ADDRESSES) {
-            ttl = ttl.min(Duration::from_secs(address.ttl.into()));
-            addresses.extend([address.ip]);
-        }
-        let rank = rank_of(&service);
+        let rank = Rank { priority: service.priority, weight: service.weight };
+        let records = answer.addresses(&service.target).take(ADDRESSES);
+        let shortest = records.clone().map(|record| record.ttl).fold(service.ttl, u32::min);
+        ttl = ttl.min(Duration::from_secs(shortest.into()));
+        let addresses = first_addresses(records.map(|record| record.ip));
         // There is room: the loop ends when there is none.
         let _ = list.push(Listed { host, rank, addresses, tried: false, off: false });
     }
     (list, ttl)
+}
+
+/// The host that a record names; `None` when it says that there is none.
+fn host_at(service: &Service) -> Option<Host> {
+    let port = NonZeroU16::new(service.port)?;
+    let name = (!service.target.is_root()).then(|| service.target.clone())?;
+    Some(Host { name: HostName::Name(name), port })
+}
+
+fn first_addresses(addresses: impl Iterator<Item = IpAddr>) -> Addresses {
+    let mut first = Addresses::new();
+    for address in addresses.take(ADDRESSES) {
+        // So many fit.
+        let _ = first.push(address);
+    }
+    first
 }

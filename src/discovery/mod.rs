@@ -7,7 +7,23 @@
 //! - Nothing found here is *trusted*. Whoever controls the network controls DNS: a host is believed
 //!   for its signature alone, and a wrong name costs no more than a failed exchange.
 //! - Nothing is allocated, and nothing panics.
+//!
+//! A [`Client`](crate::client::Client) takes its hosts from something that is [`Hosts`]: from the
+//! driver's list, [`Numbered`], or from a [`Finder`], which does what PROTOCOL 12 says.
 
+mod choice;
+mod finder;
+mod host;
+mod hosts;
+pub mod message;
 mod name;
+mod settings;
 
+pub use choice::{Rank, choose};
+pub use finder::{ADDRESSES, Find, Finder};
+pub use host::{Host, HostName, InvalidHost};
+pub use hosts::{Hosts, Next, Numbered};
 pub use name::{DomainName, InvalidDomainName, Proto};
+pub use settings::{
+    LONGEST_CHAIN, Redirect, RedirectError, SERVICE, Settings, Trusted, redirected,
+};

@@ -90,7 +90,8 @@ pub fn redirected<'n>(
     for length in 0..=LONGEST_CHAIN {
         let Some(next) = follow(end) else { return Ok(end) };
         // All names on the way here, which are followed once more to be seen again.
-        let mut earlier = core::iter::successors(Some(name), |name| follow(name)).take(length.saturating_add(1));
+        let mut earlier =
+            core::iter::successors(Some(name), |name| follow(name)).take(length.saturating_add(1));
         if earlier.any(|name| name == next) {
             return Err(RedirectError::Loop);
         }

@@ -8,6 +8,7 @@ use rand_core::CryptoRng;
 
 use super::{Failure, Progress, Served, TcpExchange, TcpServer, UdpExchange, UdpServer};
 use crate::client::{self, Client, Outcome};
+use crate::discovery::Hosts;
 use crate::time::{Instant, Now, UnixTime};
 use crate::trust::Verifier;
 use crate::wire::Frame;
@@ -158,7 +159,7 @@ where
 /// Why no answer was accepted, for people: the client has been told. When one came and was turned
 /// down, [`Client::last_attempt`] says why.
 pub fn ask<S, E, P>(
-    client: &mut Client<'_, impl Verifier>,
+    client: &mut Client<'_, impl Verifier, impl Hosts>,
     exchange: E,
     stack: &mut S,
     platform: &mut P,

@@ -79,6 +79,7 @@ use rand_core::CryptoRng;
 
 use super::Failure;
 use crate::client::{self, Client, Outcome};
+use crate::discovery::Hosts;
 use crate::time::{Instant, Now, UnixTime};
 use crate::trust::Verifier;
 use crate::wire::Frame;
@@ -151,7 +152,7 @@ pub trait Exchange {
 /// Why no answer was accepted, for people: the client has been told. When one came and was turned
 /// down, [`Client::last_attempt`] says why. [`Failure::NoRequest`], at once, when none is pending.
 pub async fn ask(
-    client: &mut Client<'_, impl Verifier>,
+    client: &mut Client<'_, impl Verifier, impl Hosts>,
     exchange: impl Exchange,
     clock: &impl Clock,
     rng: &mut impl CryptoRng,

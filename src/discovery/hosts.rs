@@ -1,5 +1,5 @@
 //! Where a client's hosts come from: the driver's numbered list, or whatever else can name one host
-//! after the other, such as a [`Finder`](crate::discovery::Finder).
+//! after the other, such as a [`Finder`](super::Finder).
 
 use core::convert::Infallible;
 use core::fmt;
@@ -51,7 +51,7 @@ pub enum Next<F> {
         /// Its number.
         host: u8,
     },
-    /// First the driver is to find this out, see [`Step::Find`](super::Step::Find).
+    /// First the driver is to find this out, see [`Step::Find`](crate::client::Step::Find).
     Find(F),
     /// The round has no more hosts.
     Exhausted {
@@ -94,7 +94,7 @@ impl Hosts for Numbered {
         self.tried = 0;
     }
 
-    fn next(&mut self, _now: Instant, _rng: &mut impl CryptoRng) -> Next {
+    fn next(&mut self, _now: Instant, _rng: &mut impl CryptoRng) -> Next<Infallible> {
         if self.tried >= self.count.get() {
             return Next::Exhausted { asked: true };
         }
