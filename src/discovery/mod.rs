@@ -8,6 +8,7 @@
 //!   for its signature alone, and a wrong name costs no more than a failed exchange.
 //! - Nothing is allocated, and nothing panics.
 
+pub mod message;
 mod name;
 
 pub use name::{DomainName, InvalidDomainName, Proto};
