@@ -1,0 +1,114 @@
+//! A question, and what it takes to know its answer again.
+
+use core::fmt;
+
+use rand_core::CryptoRng;
+
+use super::answer::Answer;
+use super::error::AnswerError;
+use super::parse::WireName;
+use super::{
+    CLASS_INTERNET, HEADER_LEN, OPTIONS_LEN, QUERY_LEN, RecordType, UDP_PAYLOAD_LEN, WIRE_NAME_LEN,
+};
+use crate::cursor::Writer;
+use crate::discovery::DomainName;
+
+/// The flag "recursion desired", alone.
+const FLAGS: u16 = 0x0100;
+
+/// The type of an OPT record.
+const OPT: u16 = 41;
+
+/// A question to a resolver, as it is sent. It announces that answers by UDP may have
+/// [`UDP_PAYLOAD_LEN`] bytes (RFC 6891).
+///
+/// A retransmission, and the same question by TCP or to another resolver, is the same message. A
+/// new question takes a new id and a new mixture of upper and lower case.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Query {
+    record_type: RecordType,
+    length: u16,
+    message: [u8; QUERY_LEN],
+}
+
+impl Query {
+    /// Asks for this name's records of one type. Takes 34 bytes of randomness: the id, and a bit for
+    /// each letter's case.
+    #[must_use]
+    pub fn new(record_type: RecordType, name: &DomainName, rng: &mut impl CryptoRng) -> Self {
+        let mut random = [0; 34];
+        rng.fill_bytes(&mut random);
+        Self::with_randomness(record_type, name, &random)
+    }
+
+    #[inline(never)]
+    fn with_randomness(record_type: RecordType, name: &DomainName, random: &[u8; 34]) -> Self {
+        let ([id @ .., _, _], [_, _, cases @ ..]) = (random, random);
+        let mut message = [0; QUERY_LEN];
+        let mut writer = Writer::new(&mut message);
+        let [high, low, ..] = *id;
+        writer.put(&[high, low]).u16(FLAGS).u16(1).u16(0).u16(0).u16(1);
+        let mut letter = 0_usize;
+        for label in name.labels() {
+            writer.u8(label.len() as u8);
+            for byte in label {
+                let bits = cases.get(letter / 8).copied().unwrap_or(0);
+                let upper = bits >> (letter % 8) & 1 == 1;
+                writer.u8(if upper { byte.to_ascii_uppercase() } else { *byte });
+                letter = letter.saturating_add(1);
+            }
+        }
+        writer.u8(0).u16(record_type as u16).u16(CLASS_INTERNET);
+        // The OPT record: no name, its type, the length of datagrams, no extended code, version 0,
+        // no flags, no options.
+        writer.u8(0).u16(OPT).u16(UDP_PAYLOAD_LEN as u16).u32(0).u16(0);
+        let length = writer.written().unwrap_or(QUERY_LEN) as u16;
+        Self { record_type, length, message }
+    }
+
+    /// The message: at most [`QUERY_LEN`] bytes. By TCP its length goes before it in two bytes
+    /// (RFC 1035 4.2.2).
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.message.get(..usize::from(self.length)).unwrap_or_default()
+    }
+
+    /// The name that is asked for.
+    #[must_use]
+    pub fn name(&self) -> DomainName {
+        WireName::at(&self.message, HEADER_LEN).to_domain_name().unwrap_or_default()
+    }
+
+    /// What is asked for.
+    #[must_use]
+    pub const fn record_type(&self) -> RecordType {
+        self.record_type
+    }
+
+    /// Judges a message that came from the resolver: is it the answer, and what does it say? "There
+    /// is no such name" and "it has no such records" are answers without records.
+    ///
+    /// The work grows with the length of the message, and of names that compression makes long.
+    pub fn answer<'a>(&self, message: &'a [u8]) -> Result<Answer<'a>, AnswerError> {
+        let question_end = usize::from(self.length).saturating_sub(OPTIONS_LEN);
+        let asked = self.message.get(..question_end).unwrap_or_default();
+        Answer::parse(asked, message)
+    }
+}
+
+const _: () = assert!(QUERY_LEN == HEADER_LEN + WIRE_NAME_LEN + 4 + OPTIONS_LEN);
+const _: () = assert!(QUERY_LEN <= u16::MAX as usize);
+
+/// Without the id, which is nobody's business until the answer is there.
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Query({:?} {:?})", self.record_type, self.name())
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Query {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Query({} {})", self.record_type, self.name());
+    }
+}
