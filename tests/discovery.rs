@@ -13,15 +13,11 @@ use common::{HOUR, Vendor, machine, now};
 use dns::NameServer;
 use headcount::client::{Client, Discard, Failure, Outcome, Rejection, Step};
 use headcount::discovery::message::AnswerError;
-use headcount::discovery::{
-    DomainName, Find, Finder, Host, HostName, Redirect, Settings, Trusted,
-};
+use headcount::discovery::{DomainName, Find, Finder, Host, HostName, Redirect, Settings, Trusted};
 use headcount::policy;
 use headcount::time::{Now, UnixTime};
 use headcount::trust::{Signer as _, SigningKey, host_id, request_digest, sign_response};
-use headcount::wire::{
-    Frame, LicenceStatus, PublicKey, Refusal, ResponseBody, Validity, Verdict,
-};
+use headcount::wire::{Frame, LicenceStatus, PublicKey, Refusal, ResponseBody, Validity, Verdict};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -298,10 +294,7 @@ fn the_search_list_is_gone_through_until_a_host_answers() {
     network.hosts.insert("[2001:db8::4]:1700".parse().unwrap(), Behaviour::Counts(7));
     let domains = domains(["nowhere", "example", "second"]);
     driver!(driver, Settings { domains: &domains, ..Settings::DEFAULT });
-    assert_eq!(
-        driver.round(now(0), &network),
-        [queried("nowhere"), queried("example"), asked(1)]
-    );
+    assert_eq!(driver.round(now(0), &network), [queried("nowhere"), queried("example"), asked(1)]);
     for n in 1..=3 {
         network.stop(n);
     }
@@ -388,10 +381,8 @@ fn all_addresses_of_a_host_are_tried() {
 #[test]
 fn redirections_are_followed_before_connecting() {
     let network = Network::of_three([(0, 0), (1, 0), (2, 0)]);
-    let redirect = |from: &str, to: &str| Redirect {
-        from: from.parse().unwrap(),
-        to: to.parse().unwrap(),
-    };
+    let redirect =
+        |from: &str, to: &str| Redirect { from: from.parse().unwrap(), to: to.parse().unwrap() };
     let redirects = [
         redirect("h1.example", "old.example"),
         redirect("old.example", "h2.example"),

@@ -1,8 +1,7 @@
 //! `client.toml`: what a machine's administrator says of a client.
 
-use core::num::NonZeroU16;
 use std::borrow::ToOwned;
-use std::net::Ipv6Addr;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::string::String;
 use std::vec::Vec;
@@ -11,9 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::exchange::Transport;
 use super::files::{self, FileError};
+use super::host_search::{HostSearch, TrustedHosts, parse_domain, parse_host};
 use super::machine::MachineFacts;
 use super::product_file::ProductFile;
-use crate::policy::PORT;
+use super::resolver::{Resolver, parse_dns_server};
+use crate::discovery::{DomainName, SERVICE};
 
 /// A client's configuration (TOML). Paths are relative to the file's own folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,11 +26,31 @@ pub struct ClientConfig {
     #[serde(default = "default_state")]
     pub state: PathBuf,
     /// Hosts to ask, `NAME` or `NAME:PORT`, in this order; the one that answered last goes first.
+    /// When there are any, no others are looked for.
     #[serde(default)]
     pub hosts: Vec<String>,
+    /// Domains in which hosts publish themselves; absent, the machine's own domain and those of the
+    /// system's search list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domains: Option<Vec<String>>,
+    /// A name server to ask about hosts in place of the system's, `IP` or `IP:PORT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns_server: Option<String>,
+    /// The label of the service in DNS.
+    #[serde(default = "default_service", skip_serializing_if = "is_default_service")]
+    pub service: String,
     /// How to ask.
     #[serde(default = "default_transport")]
     pub transport: Transport,
+    /// Whether the host that answered last is remembered.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub caching: bool,
+    /// Names of hosts that stand for others: old name = new name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub redirect: BTreeMap<String, String>,
+    /// Trusted hosts only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted: Option<TrustedHosts>,
     /// The machine, where the system does not tell it right.
     #[serde(default)]
     pub machine: Machine,
@@ -59,6 +80,23 @@ const fn default_transport() -> Transport {
     Transport::Tcp
 }
 
+fn default_service() -> String {
+    SERVICE.into()
+}
+
+fn is_default_service(service: &String) -> bool {
+    service == SERVICE
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_yes(value: &bool) -> bool {
+    *value
+}
+
 impl ClientConfig {
     /// Name of the file in a client's folder.
     pub const FILE: &'static str = "client.toml";
@@ -70,7 +108,13 @@ impl ClientConfig {
             product,
             state: default_state(),
             hosts,
+            domains: None,
+            dns_server: None,
+            service: default_service(),
             transport: default_transport(),
+            caching: true,
+            redirect: BTreeMap::new(),
+            trusted: None,
             machine: Machine::default(),
             folder: PathBuf::new(),
         }
@@ -100,6 +144,35 @@ impl ClientConfig {
         ProductFile::read(&self.folder.join(&self.product))
     }
 
+    /// Where to find hosts, and the name servers to ask. The machine's own name tells its domain.
+    ///
+    /// # Errors
+    ///
+    /// What of it cannot be understood, for people.
+    pub fn host_search(&self, machine: &str) -> Result<(HostSearch, Resolver), String> {
+        let mut resolver = Resolver::of_system();
+        let mut search = HostSearch::new(self.transport);
+        search.hosts = self.hosts.iter().map(|host| parse_host(host)).collect::<Result<_, _>>()?;
+        search.domains = match &self.domains {
+            Some(domains) => {
+                domains.iter().map(|name| parse_domain(name)).collect::<Result<_, _>>()?
+            }
+            None => resolver.domains(machine),
+        };
+        if let Some(server) = &self.dns_server {
+            resolver = resolver.with_server(parse_dns_server(server)?);
+        }
+        let label = DomainName::ROOT.child(&self.service);
+        label.map_err(|invalid| std::format!("service = \"{}\": {invalid}", self.service))?;
+        search.service.clone_from(&self.service);
+        search.caching = self.caching;
+        search.set_redirects(&self.redirect)?;
+        if let Some(trusted) = &self.trusted {
+            search.set_trusted(trusted)?;
+        }
+        Ok((search, resolver))
+    }
+
     /// The machine: what is configured, and for the rest what the system tells.
     #[must_use]
     pub fn machine_facts(&self) -> MachineFacts {
@@ -114,62 +187,5 @@ impl ClientConfig {
             });
         }
         facts
-    }
-}
-
-/// A host's name with its port: 1688 where none is given. IPv6 addresses stand in brackets or, with
-/// no port, alone.
-///
-/// # Errors
-///
-/// It is no name or address, or the port is none from 1 to 65535. The text says so.
-pub fn with_port(host: &str) -> Result<String, String> {
-    let is_ipv6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
-    if is_ipv6(host) {
-        return Ok(std::format!("[{host}]:{PORT}"));
-    }
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
-        _ => (host, None),
-    };
-    let in_brackets = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-    let is_name = !name.is_empty() && !name.contains([':', '[', ']', '/']);
-    if !(in_brackets.is_some_and(is_ipv6) || is_name) || name.contains(char::is_whitespace) {
-        return Err(std::format!("\"{host}\" is no host: NAME, NAME:PORT or an address, please"));
-    }
-    match port.map(str::parse::<NonZeroU16>) {
-        None => Ok(std::format!("{name}:{PORT}")),
-        Some(Ok(port)) => Ok(std::format!("{name}:{port}")),
-        Some(Err(_)) => Err(std::format!("\"{host}\": the port is a number from 1 to 65535")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::with_port;
-
-    #[test]
-    fn port_is_added_only_where_there_is_none() {
-        for (given, full) in [
-            ("kms", "kms:1688"),
-            ("kms:99", "kms:99"),
-            ("192.0.2.1", "192.0.2.1:1688"),
-            ("192.0.2.1:99", "192.0.2.1:99"),
-            ("::1", "[::1]:1688"),
-            ("2001:db8::5", "[2001:db8::5]:1688"),
-            ("[::1]", "[::1]:1688"),
-            ("[::1]:99", "[::1]:99"),
-        ] {
-            assert_eq!(with_port(given).as_deref(), Ok(full));
-        }
-    }
-
-    #[test]
-    fn what_is_no_host_is_refused() {
-        for given in
-            ["", ":99", "kms:", "kms:0", "kms:65536", "kms:x", "a b", "a:b:1", "[::1", "[kms]:1"]
-        {
-            assert!(with_port(given).is_err(), "{given}");
-        }
     }
 }

@@ -1,22 +1,25 @@
 //! What carries a client's requests on a machine with an operating system.
 
+use std::net::SocketAddr;
 use std::string::{String, ToString};
 
 use rand_core::CryptoRng;
 
 use super::exchange::{ExchangeError, Transport, exchange};
 use crate::client::{Client, Discard, Failure, Outcome};
+use crate::discovery::Hosts;
 use crate::os::Clock;
 use crate::time::UnixTime;
+use crate::trust::Verifier;
 
-/// Sends a client's pending request to `host` (`NAME:PORT`) and brings it the answer, or the news
-/// that there is none. The error says why for people; the client has been told already.
+/// Sends a client's pending request to a host and brings it the answer, or the news that there is
+/// none. The error says why for people; the client has been told already.
 pub async fn ask(
-    client: &mut Client<'_>,
+    client: &mut Client<'_, impl Verifier, impl Hosts>,
     clock: &impl Clock,
     rng: &mut impl CryptoRng,
     transport: Transport,
-    host: &str,
+    host: SocketAddr,
 ) -> Result<Outcome, ExchangeError<Discard>> {
     let Some(frame) = client.pending_frame().copied() else {
         return Err(ExchangeError::Discarded(Discard::NotAsked));

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::string::{String, ToString};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket, lookup_host};
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::policy::RETRANSMISSION_WAITS;
@@ -51,7 +51,7 @@ impl FromStr for Transport {
 /// Why no answer came, or none that was accepted.
 #[derive(Debug)]
 pub enum ExchangeError<E> {
-    /// The name has no address.
+    /// The host's name has no address. An [`exchange`] begins after that.
     Unknown(String),
     /// The connection failed or was closed.
     Connection(String),
@@ -74,27 +74,18 @@ impl<E: fmt::Display> fmt::Display for ExchangeError<E> {
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for ExchangeError<E> {}
 
-/// Sends `frame` to `host` (`NAME:PORT`) and hands what comes back to `accept`. Every address of
-/// the name is tried. On UDP an answer that is not accepted is passed over, since anybody could have
-/// sent it, and the exchange goes on.
+/// Sends `frame` to a host and hands what comes back to `accept`. On UDP an answer that is not
+/// accepted is passed over, since anybody could have sent it, and the exchange goes on.
 pub async fn exchange<T, E>(
     transport: Transport,
-    host: &str,
+    host: SocketAddr,
     frame: &Frame,
     mut accept: impl FnMut(&[u8]) -> Result<T, E>,
 ) -> Result<T, ExchangeError<E>> {
-    let addresses = lookup_host(host).await.map_err(|e| ExchangeError::Unknown(e.to_string()))?;
-    let mut result = Err(ExchangeError::Unknown("the name has no address".into()));
-    for address in addresses {
-        result = match transport {
-            Transport::Tcp => tcp(address, frame, &mut accept).await,
-            Transport::Udp => udp(address, frame, &mut accept).await,
-        };
-        if matches!(result, Ok(_) | Err(ExchangeError::Discarded(_))) {
-            break;
-        }
+    match transport {
+        Transport::Tcp => tcp(host, frame, &mut accept).await,
+        Transport::Udp => udp(host, frame, &mut accept).await,
     }
-    result
 }
 
 async fn tcp<T, E>(

@@ -63,9 +63,9 @@ impl HostSearch {
     ///
     /// What is no name, or which of them leads nowhere, for people.
     pub fn set_redirects(&mut self, redirects: &BTreeMap<String, String>) -> Result<(), String> {
-        let redirects = redirects.iter().map(|(from, to)| {
-            Ok(Redirect { from: host_name(from)?, to: host_name(to)? })
-        });
+        let redirects = redirects
+            .iter()
+            .map(|(from, to)| Ok(Redirect { from: host_name(from)?, to: host_name(to)? }));
         self.redirects = redirects.collect::<Result<_, String>>()?;
         for Redirect { from, .. } in &self.redirects {
             redirected(from, &self.redirects)

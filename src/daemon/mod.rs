@@ -1,7 +1,7 @@
 //! Feature `daemon`: what surrounds the core on a machine with an operating system.
 //!
-//! Files ([`files`], [`ProductFile`], [`HostConfig`], [`ClientConfig`]), the tokio server ([`Server`])
-//! and exchanges over tokio sockets ([`exchange`]). Decisions are the core's; this module carries
+//! Files ([`files`], [`ProductFile`], [`HostConfig`], [`ClientConfig`]), the tokio server ([`Server`]),
+//! exchanges over tokio sockets ([`exchange`]) and questions to name servers ([`Resolver`]). Decisions are the core's; this module carries
 //! bytes.
 
 mod authority_files;
@@ -10,20 +10,23 @@ mod client_driver;
 mod exchange;
 pub mod files;
 mod host_config;
+mod host_search;
 mod host_service;
 mod host_state;
 mod machine;
 mod open_files;
 mod product_file;
+mod resolver;
 mod server;
 
 pub use authority_files::{
     AuthorityConfig, AuthorityFiles, EnrolError, EnrolmentRecord, KeyRecord, NewKey, RegisteredKind,
 };
-pub use client_config::{ClientConfig, Machine, with_port};
+pub use client_config::{ClientConfig, Machine};
 pub use client_driver::{ask, date};
 pub use exchange::{ExchangeError, Transport, exchange};
 pub use host_config::{HostConfig, Limits, Listen, ServerLimits};
+pub use host_search::{HostSearch, TrustedHosts, parse_domain, parse_host};
 pub use host_service::{HostService, SaveIntervals};
 pub use host_state::{
     DaemonHost, HostFiles, HostLock, HostMemory, LoadedState, POOL_CAPACITY, SOURCES, StateError,
@@ -32,6 +35,7 @@ pub use host_state::{
 pub use machine::MachineFacts;
 pub use open_files::raise_open_files;
 pub use product_file::{PRODUCT_FILE_HEADER, ProductFile, RootKey};
+pub use resolver::{DNS_PORT, ResolveError, Resolver, parse_dns_server};
 pub use server::{ServeError, Server, ServerCounters, Service, StartError};
 
 pub use crate::os::{Clock, SystemClock, system_rng};

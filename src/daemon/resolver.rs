@@ -156,6 +156,18 @@ impl Resolver {
     }
 }
 
+/// A name server as people name it: `IP`, `IP:PORT` or `[IPv6]:PORT`.
+///
+/// # Errors
+///
+/// It is none. The text says so.
+pub fn parse_dns_server(text: &str) -> Result<SocketAddr, String> {
+    let alone = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT));
+    alone.or_else(|_| text.parse()).map_err(|_| {
+        std::format!("\"{text}\" is no name server: an address, please, with or without a port")
+    })
+}
+
 async fn udp<T>(
     server: SocketAddr,
     query: &Query,
@@ -240,7 +252,9 @@ mod tests {
         assert_eq!(names("host"), ["corp.example", "example"]);
         assert_eq!(names("host.lab.example"), ["lab.example", "corp.example", "example"]);
         assert_eq!(names("host.example"), ["example", "corp.example"]);
-        assert_eq!(Resolver::of_resolv_conf(b"").servers(), ["127.0.0.1:53".parse().unwrap(),
-            "[::1]:53".parse().unwrap()]);
+        assert_eq!(
+            Resolver::of_resolv_conf(b"").servers(),
+            ["127.0.0.1:53".parse().unwrap(), "[::1]:53".parse().unwrap()]
+        );
     }
 }

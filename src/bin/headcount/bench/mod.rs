@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use frames::Frames;
-use headcount::daemon::{ProductFile, with_port};
+use headcount::daemon::{ProductFile, parse_host};
 use link::Mode;
 use load::{Load, Progress};
 use serde_json::json;
@@ -161,7 +161,7 @@ async fn load_host(arguments: &Arguments, host: &str, output: Output) -> Result<
     let product = ProductFile::read(path)?;
     let frames = Frames::new(&product, arguments.clients)
         .map_err(|reason| Problem::new(Exit::Usage, format!("{}: {reason}", path.display())))?;
-    let host = with_port(host).map_err(|reason| Problem::new(Exit::Usage, reason))?;
+    let host = parse_host(host).map_err(|reason| Problem::new(Exit::Usage, reason))?.to_string();
     let target = resolve(&host).await?;
     let load = Load {
         target,

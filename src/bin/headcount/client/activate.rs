@@ -1,20 +1,20 @@
 //! `headcount client activate` and `rearm`.
 
-use std::num::NonZeroU8;
-
 use clap::Args;
-use headcount::client::{Client, Event, Outcome, Step};
-use headcount::daemon::{Clock, SystemClock, Transport, ask, system_rng};
+use headcount::client::{Event, Outcome, Step};
+use headcount::daemon::{Clock, ExchangeError, Resolver, SystemClock, Transport, ask, system_rng};
+use headcount::discovery::{Find, HostName};
 use rand_core::CryptoRng;
 
-use super::asked::{self, Asked, most_telling};
-use super::installed::{Installed, State};
+use super::asked::{self, Asked, LookedUp, most_telling};
+use super::installed::{FindingClient, Installed, State};
 use super::{ConfigArgument, report};
 use crate::output::{Exit, Output, Problem};
 
 /// Ask for activation now, or for its renewal.
 ///
-/// Asks each host until one answers. Run it again (a timer once an hour does) until it ends with
+/// Asks each host until one answers. Hosts are those of --host, else those set in the configuration,
+/// else the one that answered last and those found in DNS ('headcount client discover' shows them). Run it again (a timer once an hour does) until it ends with
 /// exit code 0, and then weekly.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -32,48 +32,45 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
-    let installed = Installed::read(&arguments.config)?;
-    let hosts = installed.hosts(&arguments.hosts)?;
-    let transport = arguments.transport.unwrap_or(installed.config.transport);
+    let mut installed = Installed::read(&arguments.config)?;
+    installed.override_search(&arguments.hosts, arguments.transport)?;
+    let installed = installed;
+    let settings = installed.search.settings();
     let product = installed.product()?;
     let clock = SystemClock::start();
     let mut rng = system_rng();
     let mut state = installed.open()?;
-    let count = u8::try_from(hosts.len()).ok().and_then(NonZeroU8::new).unwrap_or(NonZeroU8::MIN);
-    let mut client = installed.client(&product, count, &state, clock.now(), &mut rng)?;
-    if let Some(last) = installed.last_host()
-        && let Some(index) = hosts.iter().position(|host| *host == last)
-    {
-        client.prefer_host(u8::try_from(index).unwrap_or_default());
-    }
+    let mut client = installed.client(&product, &settings, &state, clock.now(), &mut rng)?;
     client.ask_now(clock.now());
-    let round = Round { hosts: &hosts, transport, clock, output };
+    let (resolver, transport) = (&installed.resolver, installed.search.transport);
+    let round = Round { resolver, transport, clock, output };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Problem::new(Exit::Failed, format!("cannot start: {error}")))?;
     let mut asked = Vec::new();
+    let mut looked = Vec::new();
     let done = runtime.block_on(async {
         tokio::select! {
             // Listened for before anything is sent.
             biased;
             _ = tokio::signal::ctrl_c() => None,
-            done = round.ask_all(&mut client, &mut state, &mut rng, &mut asked) => Some(done),
+            done = round.ask_all(&mut client, &mut state, &mut rng, &mut asked, &mut looked) => Some(done),
         }
     });
     let mut document = report::document(&installed, &client, clock.now());
     document["hosts"] = asked::document(&asked);
+    document["dns"] = looked.iter().map(LookedUp::document).collect();
     let Some(done) = done else {
         let interrupted = Problem::new(Exit::Interrupted, "interrupted before a host answered");
         return Err(interrupted.with_details(document));
     };
     done.map_err(|problem| problem.with_details(document.clone()))?;
-    let counts = |asked: &&Asked| matches!(asked.exit(), Exit::Done | Exit::BelowThreshold);
-    if let Some(answered) = asked.iter().find(counts) {
+    if let Some(host) = client.hosts().remembered() {
         // Only a convenience for the next run, and the activation is safe: no reason to fail.
-        let _ = installed.remember_host(&answered.host);
+        let _ = installed.remember_host(&host.to_string());
     }
-    let exit = conclude(&client, &round, &asked)
+    let exit = conclude(&client, &round, &asked, &looked)
         .map_err(|problem| problem.with_details(document.clone()))?;
     output.document(&document);
     Ok(exit)
@@ -85,7 +82,8 @@ pub(super) fn rearm(config: &ConfigArgument, output: Output) -> Result<Exit, Pro
     let now = SystemClock::start().now();
     let mut rng = system_rng();
     let mut state = installed.open()?;
-    let mut client = installed.client(&product, NonZeroU8::MIN, &state, now, &mut rng)?;
+    let settings = installed.search.settings();
+    let mut client = installed.client(&product, &settings, &state, now, &mut rng)?;
     client.rearm(now, &mut rng).map_err(|limit| {
         Problem::new(Exit::Refused, limit)
             .advise("Its vendor decides how often; a clone that a host reports rearms by itself.")
@@ -103,7 +101,7 @@ pub(super) fn rearm(config: &ConfigArgument, output: Output) -> Result<Exit, Pro
 
 /// One round of asking, as far as the client wants to go now.
 struct Round<'a> {
-    hosts: &'a [String],
+    resolver: &'a Resolver,
     transport: Transport,
     clock: SystemClock,
     output: Output,
@@ -112,31 +110,97 @@ struct Round<'a> {
 impl Round<'_> {
     async fn ask_all(
         &self,
-        client: &mut Client<'_>,
+        client: &mut FindingClient<'_>,
         state: &mut State,
         rng: &mut impl CryptoRng,
         asked: &mut Vec<Asked>,
+        looked: &mut Vec<LookedUp>,
     ) -> Result<(), Problem> {
-        let Self { hosts, transport, clock, output } = self;
         loop {
-            match client.poll(clock.now(), rng) {
-                Step::Save => state.save(&client.image(clock.now()))?,
-                Step::Report(event) => tell(event, *output),
+            match client.poll(self.clock.now(), rng) {
+                Step::Save => state.save(&client.image(self.clock.now()))?,
+                Step::Report(event) => tell(event, self.output),
                 Step::Wait { .. } => return Ok(()),
-                Step::Send { host } => {
-                    let Some(host) = hosts.get(usize::from(host)) else { return Ok(()) };
-                    output.line(format_args!("Asking {host} ({transport}) ..."));
-                    let ended = ask(client, clock, rng, *transport, host).await;
-                    let answer = Asked { host: host.clone(), ended };
-                    if answer.exit() != Exit::Done {
-                        output.line(format_args!("  {}", answer.reason()));
-                    }
-                    // After an automatic rearm the same host is asked again: the later word counts.
+                Step::Find(Find::Query) => {
+                    looked.extend(self.look_for_hosts(client, rng).await);
+                }
+                Step::Find(Find::LookUp) => {
+                    asked.extend(self.look_up(client, rng).await);
+                }
+                Step::Send { .. } => {
+                    let Some(answer) = self.ask(client, rng).await else { return Ok(()) };
+                    // After an automatic rearm the same host is asked again, as one with several
+                    // addresses is: the later word counts.
                     asked.retain(|earlier| earlier.host != answer.host);
                     asked.push(answer);
                 }
             }
         }
+    }
+
+    /// Does what [`Find::Query`] says.
+    async fn look_for_hosts(
+        &self,
+        client: &mut FindingClient<'_>,
+        rng: &mut impl CryptoRng,
+    ) -> Option<LookedUp> {
+        let Self { resolver, clock, output, .. } = self;
+        let query = client.query()?.clone();
+        let service = query.name().to_string();
+        output.line(format_args!("Looking for {service} in DNS ..."));
+        let answered = resolver.ask(&query, |message| {
+            let hosts = query.answer(message)?.services().count();
+            client.handle_dns_answer(clock.now(), rng, message).map(|()| hosts)
+        });
+        let ended = answered.await.map(|(_, hosts)| hosts).map_err(|error| error.to_string());
+        if ended.is_err() {
+            client.give_up_finding(clock.now(), rng);
+        }
+        let looked = LookedUp { service, ended };
+        output.line(format_args!("  {}", looked.reason()));
+        Some(looked)
+    }
+
+    /// Does what [`Find::LookUp`] says. The host counts as asked when it cannot be.
+    async fn look_up(
+        &self,
+        client: &mut FindingClient<'_>,
+        rng: &mut impl CryptoRng,
+    ) -> Option<Asked> {
+        let now = || self.clock.now();
+        let name = client.name_to_look_up()?.clone();
+        let host = client.hosts().host()?.to_string();
+        let reason = match self.resolver.addresses(&name, rng).await {
+            Ok(addresses) if !addresses.is_empty() => {
+                client.handle_addresses(now(), rng, &addresses);
+                return None;
+            }
+            Ok(_) => format!("{name} has none"),
+            Err(error) => error.to_string(),
+        };
+        client.give_up_finding(now(), rng);
+        let unknown = Asked { host, ended: Err(ExchangeError::Unknown(reason)) };
+        self.output.line(format_args!("Not asking {}: {}", unknown.host, unknown.reason()));
+        Some(unknown)
+    }
+
+    /// Does what [`Step::Send`] says.
+    async fn ask(&self, client: &mut FindingClient<'_>, rng: &mut impl CryptoRng) -> Option<Asked> {
+        let Self { transport, clock, output, .. } = self;
+        let address = client.address()?;
+        let host = client.hosts().host()?.to_string();
+        match client.hosts().name()? {
+            HostName::Address(_) => output.line(format_args!("Asking {address} ({transport}) ...")),
+            HostName::Name(name) => {
+                output.line(format_args!("Asking {name} at {address} ({transport}) ..."));
+            }
+        }
+        let ended = ask(client, clock, rng, *transport, address).await;
+        let answer = Asked { host, ended };
+        if answer.exit() != Exit::Done {
+            output.line(format_args!("  {}", answer.reason()));
+        }
+        Some(answer)
     }
 }
 
@@ -159,7 +223,12 @@ fn tell(event: Event, output: Output) {
 }
 
 /// Says how it ended, the cause first.
-fn conclude(client: &Client<'_>, round: &Round<'_>, asked: &[Asked]) -> Result<Exit, Problem> {
+fn conclude(
+    client: &FindingClient<'_>,
+    round: &Round<'_>,
+    asked: &[Asked],
+    looked: &[LookedUp],
+) -> Result<Exit, Problem> {
     let licence = client.licence(round.clock.now());
     if let Some(Asked { ended: Ok(Outcome::Activated { count }), .. }) = most_telling(asked) {
         round.output.line(format_args!(
@@ -168,7 +237,7 @@ fn conclude(client: &Client<'_>, round: &Round<'_>, asked: &[Asked]) -> Result<E
         ));
         return Ok(Exit::Done);
     }
-    let problem = asked::problem(asked);
+    let problem = asked::problem(asked, looked);
     Err(if client.is_activated(round.clock.now()) {
         problem
             .advise_also(format_args!("The machine stays activated for {}.", report::left(licence)))

@@ -72,6 +72,34 @@ impl Asked {
     }
 }
 
+/// A domain that was asked for its hosts.
+pub(super) struct LookedUp {
+    /// The name of the records.
+    pub(super) service: String,
+    /// How many there are, or why nobody knows.
+    pub(super) ended: Result<usize, String>,
+}
+
+impl LookedUp {
+    /// How it ended, in words.
+    pub(super) fn reason(&self) -> String {
+        match &self.ended {
+            Ok(0) => "no host has published itself there".into(),
+            Ok(1) => "1 host".into(),
+            Ok(hosts) => format!("{hosts} hosts"),
+            Err(reason) => reason.clone(),
+        }
+    }
+
+    pub(super) fn document(&self) -> Value {
+        json!({
+            "service": self.service,
+            "hosts": self.ended.as_ref().ok(),
+            "error": self.ended.as_ref().err(),
+        })
+    }
+}
+
 /// The hosts in JSON, in the order in which they were asked.
 pub(super) fn document(asked: &[Asked]) -> Value {
     asked.iter().map(Asked::document).collect()
@@ -91,9 +119,9 @@ pub(super) fn most_telling(asked: &[Asked]) -> Option<&Asked> {
 
 /// Why the machine was not activated now: the cause, what to do, and with several hosts what each of
 /// them said.
-pub(super) fn problem(asked: &[Asked]) -> Problem {
+pub(super) fn problem(asked: &[Asked], looked: &[LookedUp]) -> Problem {
     let Some(telling) = most_telling(asked) else {
-        return Problem::new(Exit::NobodyAnswered, "no host was asked");
+        return nobody_found(looked);
     };
     let (cause, advice) = match &telling.ended {
         Ok(Outcome::Refused(refusal)) => (
@@ -121,6 +149,24 @@ pub(super) fn problem(asked: &[Asked]) -> Problem {
         ),
     };
     Problem::new(telling.exit(), cause).advise(format!("{advice}{}", list(asked)))
+}
+
+/// There was no host to ask.
+fn nobody_found(looked: &[LookedUp]) -> Problem {
+    let exit = if looked.is_empty() { Exit::Usage } else { Exit::NobodyAnswered };
+    let cause = match looked {
+        [] => "no host to ask: none is set that may be asked, and no domain is known to look in"
+            .into(),
+        [only] => format!("no host found: {} ({})", only.service, only.reason()),
+        several => {
+            let reasons = several.iter().map(|at| format!("\n    {}: {}", at.service, at.reason()));
+            format!("no host found in {} domains{}", several.len(), reasons.collect::<String>())
+        }
+    };
+    Problem::new(exit, cause).advise(
+        "Name one with --host NAME[:PORT] or 'headcount client set-host', or let a host publish itself \
+         ('headcount host dns publish'). 'headcount client discover' shows what DNS says.",
+    )
 }
 
 fn silence(asked: &[Asked]) -> String {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use headcount::daemon::files::{self, Secrecy};
-use headcount::daemon::{ClientConfig, with_port};
+use headcount::daemon::{ClientConfig, parse_host};
 use serde_json::json;
 
 use crate::folder::NewProduct;
@@ -22,7 +22,8 @@ pub(crate) struct Arguments {
     /// The product file from the vendor.
     #[arg(long, value_name = "FILE")]
     product: PathBuf,
-    /// A host to ask, port 1688 when none is given; may be repeated.
+    /// A host to ask, port 1688 when none is given; may be repeated. Without any, hosts are found in
+    /// DNS.
     #[arg(long = "host", value_name = "NAME[:PORT]")]
     hosts: Vec<String>,
 }
@@ -42,7 +43,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         return Err(Problem::new(Exit::Usage, cause).advise("Choose another folder."));
     }
     for host in hosts {
-        with_port(host).map_err(|reason| Problem::new(Exit::Usage, reason))?;
+        parse_host(host).map_err(|reason| Problem::new(Exit::Usage, reason))?;
     }
     let product = NewProduct::read(product)?;
     files::create_private_dir(folder)?;
@@ -53,6 +54,9 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     let config_path = config_path.display();
     output.document(&json!({ "config": config_path.to_string(), "product": file.name }));
     output.line(format_args!("Made {config_path} for product {}.", file.name));
+    if hosts.is_empty() {
+        output.line("No host is named, so it looks for one in DNS.");
+    }
     output.line(format_args!("Next: headcount client activate --config {}", folder.display()));
     Ok(Exit::Done)
 }

@@ -1,16 +1,18 @@
 //! A client on disk: configuration, product, stored state.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use headcount::client::{Client, IMAGE_LEN, Machine, Product};
 use headcount::daemon::files::{self, FileError, Secrecy};
-use headcount::daemon::{ClientConfig, MachineFacts, ProductFile, with_port};
+use headcount::daemon::{
+    ClientConfig, HostSearch, MachineFacts, ProductFile, Resolver, Transport, parse_host,
+};
+use headcount::discovery::{Finder, Settings};
 use headcount::storage::{FileStore, Found, Kind, Slots, image_len};
 use headcount::time::Now;
-use headcount::trust::Root;
+use headcount::trust::{Root, VerifyingKey};
 use headcount::wire::{ApplicationId, Name};
 use rand_core::CryptoRng;
 
@@ -21,10 +23,18 @@ use crate::output::{Exit, Problem};
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 const LOCK_POLL: Duration = Duration::from_millis(50);
 
+/// Hosts of a list in DNS that are tried; of more, the first ones in the order of RFC 2782.
+const LIST_LEN: usize = 32;
+
+/// The client of this program: it finds its hosts by itself.
+pub(super) type FindingClient<'a> = Client<'a, VerifyingKey, Finder<'a, LIST_LEN>>;
+
 /// What a client refers to, read from its files.
 pub(super) struct Installed {
     pub(super) config: ClientConfig,
     pub(super) product_file: ProductFile,
+    pub(super) search: HostSearch,
+    pub(super) resolver: Resolver,
     roots: Vec<Root>,
     facts: MachineFacts,
     folder: PathBuf,
@@ -45,7 +55,9 @@ impl Installed {
         let product_file = config.read_product()?;
         let roots = product_file.roots().map_err(|error| Problem::new(Exit::Usage, error))?;
         let (facts, folder) = (config.machine_facts(), config.state_folder());
-        Ok(Self { config, product_file, roots, facts, folder })
+        let found = config.host_search(&facts.name);
+        let (search, resolver) = found.map_err(|reason| Problem::new(Exit::Usage, reason))?;
+        Ok(Self { config, product_file, search, resolver, roots, facts, folder })
     }
 
     pub(super) fn product(&self) -> Result<Product<'_>, Problem> {
@@ -60,19 +72,18 @@ impl Installed {
         }
     }
 
-    /// The hosts to ask, each with a port.
-    pub(super) fn hosts(&self, by_hand: &[String]) -> Result<Vec<String>, Problem> {
-        let hosts = if by_hand.is_empty() { &self.config.hosts } else { by_hand };
-        if hosts.is_empty() {
-            return Err(Problem::new(Exit::Usage, "no host to ask").advise(
-                "Name one with --host NAME[:PORT], or list them under 'hosts' in client.toml.",
-            ));
+    /// Heeds what the command line says of hosts.
+    pub(super) fn override_search(
+        &mut self,
+        hosts: &[String],
+        transport: Option<Transport>,
+    ) -> Result<(), Problem> {
+        if !hosts.is_empty() {
+            let hosts = hosts.iter().map(|host| parse_host(host)).collect::<Result<_, _>>();
+            self.search.hosts = hosts.map_err(|reason| Problem::new(Exit::Usage, reason))?;
         }
-        if hosts.len() > usize::from(u8::MAX) {
-            return Err(Problem::new(Exit::Usage, "more than 255 hosts"));
-        }
-        let full = hosts.iter().map(|host| with_port(host));
-        full.collect::<Result<_, _>>().map_err(|reason| Problem::new(Exit::Usage, reason))
+        self.search.transport = transport.unwrap_or(self.search.transport);
+        Ok(())
     }
 
     /// Opens the state for this process alone.
@@ -94,19 +105,23 @@ impl Installed {
         Ok(State { slots, image, _lock: lock })
     }
 
-    /// The client as it was left, or a new one.
+    /// The client as it was left, or a new one. It remembers the host that answered last.
     pub(super) fn client<'a>(
         &'a self,
         product: &'a Product<'a>,
-        hosts: NonZeroU8,
+        settings: &'a Settings<'a>,
         state: &State,
         now: Now,
         rng: &mut impl CryptoRng,
-    ) -> Result<Client<'a>, Problem> {
+    ) -> Result<FindingClient<'a>, Problem> {
         let machine = self.machine(product.application_id);
+        let mut finder = Finder::new(settings);
+        if let Some(host) = self.last_host().and_then(|host| host.parse().ok()) {
+            finder.remember(host);
+        }
         match &state.image {
-            None => Ok(Client::new(product, machine, hosts, now, rng)),
-            Some(image) => Client::resume(product, machine, hosts, image, now, rng)
+            None => Ok(Client::new_with(product, machine, finder, now, rng)),
+            Some(image) => Client::resume_with(product, machine, finder, image, now, rng)
                 .map_err(|corrupt| self.damaged(&corrupt.to_string())),
         }
     }

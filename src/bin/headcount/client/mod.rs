@@ -2,9 +2,12 @@
 
 mod activate;
 mod asked;
+mod check;
+mod discover;
 mod init;
 mod installed;
 mod report;
+mod set;
 
 use std::path::PathBuf;
 
@@ -29,6 +32,11 @@ pub(crate) struct Arguments {
 enum Verb {
     Init(init::Arguments),
     Activate(activate::Arguments),
+    Discover(discover::Arguments),
+    SetHost(set::HostArguments),
+    ClearHost(set::ClearHostArguments),
+    SetDomain(set::DomainArguments),
+    ClearDomain(set::ClearDomainArguments),
     Status(StatusArguments),
     Rearm(RearmArguments),
 }
@@ -64,6 +72,11 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     match &arguments.verb {
         Verb::Init(arguments) => init::run(arguments, output),
         Verb::Activate(arguments) => activate::run(arguments, output),
+        Verb::Discover(arguments) => discover::run(arguments, output),
+        Verb::SetHost(arguments) => set::host(arguments, output),
+        Verb::ClearHost(arguments) => set::clear_host(arguments, output),
+        Verb::SetDomain(arguments) => set::domain(arguments, output),
+        Verb::ClearDomain(arguments) => set::clear_domain(arguments, output),
         Verb::Status(arguments) => report::status(&arguments.config, output),
         Verb::Rearm(arguments) => activate::rearm(&arguments.config, output),
     }

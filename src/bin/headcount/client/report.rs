@@ -1,15 +1,13 @@
 //! `headcount client status`, and how a client is described.
 
-use std::num::NonZeroU8;
-
-use headcount::client::{Client, Event, Licence, Step};
+use headcount::client::{Event, Licence, Step};
 use headcount::daemon::{Clock, SystemClock, date, system_rng};
 use headcount::time::Now;
 use headcount::wire::LicenceStatus;
 use serde_json::{Value, json};
 
 use super::ConfigArgument;
-use super::installed::Installed;
+use super::installed::{FindingClient, Installed};
 use crate::output::{Exit, Output, Problem};
 
 pub(super) fn status(config: &ConfigArgument, output: Output) -> Result<Exit, Problem> {
@@ -18,7 +16,8 @@ pub(super) fn status(config: &ConfigArgument, output: Output) -> Result<Exit, Pr
     let now = SystemClock::start().now();
     let mut rng = system_rng();
     let mut state = installed.open()?;
-    let mut client = installed.client(&product, NonZeroU8::MIN, &state, now, &mut rng)?;
+    let settings = installed.search.settings();
+    let mut client = installed.client(&product, &settings, &state, now, &mut rng)?;
     let mut rejection = None;
     loop {
         match client.poll(now, &mut rng) {
@@ -26,7 +25,7 @@ pub(super) fn status(config: &ConfigArgument, output: Output) -> Result<Exit, Pr
             Step::Save => state.save(&client.image(now))?,
             Step::Report(Event::StoredActivationRejected(why)) => rejection = Some(why.to_string()),
             Step::Report(_) => {}
-            Step::Send { .. } | Step::Wait { .. } => break,
+            Step::Find(_) | Step::Send { .. } | Step::Wait { .. } => break,
         }
     }
     let mut document = document(&installed, &client, now);
@@ -57,7 +56,7 @@ pub(super) fn status(config: &ConfigArgument, output: Output) -> Result<Exit, Pr
 }
 
 /// The JSON document of every client verb.
-pub(super) fn document(installed: &Installed, client: &Client<'_>, now: Now) -> Value {
+pub(super) fn document(installed: &Installed, client: &FindingClient<'_>, now: Now) -> Value {
     let licence = client.licence(now);
     let activation = client.activation().map_or(Value::Null, |activation| {
         json!({

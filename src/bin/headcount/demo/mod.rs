@@ -4,6 +4,7 @@ mod clock;
 mod tally;
 mod vendor;
 
+use std::net::SocketAddr;
 use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -81,7 +82,7 @@ async fn demo(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
     ));
 
     let (answers, mut inbox) = mpsc::channel(1_024);
-    let mut machines = start_machines(arguments, &vendor, &clock, &host.address, &answers);
+    let mut machines = start_machines(arguments, &vendor, &clock, host.address, &answers);
     drop(answers);
     let mut tally = Tally::default();
     let listen = async {
@@ -105,7 +106,7 @@ fn start_machines(
     arguments: &Arguments,
     vendor: &Vendor,
     clock: &DemoClock,
-    address: &str,
+    address: SocketAddr,
     answers: &mpsc::Sender<Answer>,
 ) -> JoinSet<()> {
     let sockets = Arc::new(Semaphore::new(AT_ONCE));
@@ -116,7 +117,7 @@ fn start_machines(
             vendor.product.clone(),
             clock.clone(),
             arguments.transport,
-            address.to_owned(),
+            address,
             sockets.clone(),
             answers.clone(),
         ));
@@ -130,7 +131,7 @@ async fn live(
     product: ProductFile,
     clock: DemoClock,
     transport: Transport,
-    address: String,
+    address: SocketAddr,
     sockets: Arc<Semaphore>,
     answers: mpsc::Sender<Answer>,
 ) {
@@ -160,7 +161,7 @@ async fn live(
                 clock.sleep_until(until).await;
             }
             Step::Send { .. } => {
-                let result = ask(&mut client, &clock, &mut rng, transport, &address).await;
+                let result = ask(&mut client, &clock, &mut rng, transport, address).await;
                 tries += 1;
                 let activated = client.licence(clock.now()).status == LicenceStatus::Licensed;
                 if answers.send(Answer { machine, result, activated }).await.is_err() || activated {

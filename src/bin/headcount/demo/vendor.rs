@@ -1,5 +1,6 @@
 //! The throw-away vendor of the demo, and its host.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub(super) struct Vendor {
 /// A host that runs.
 pub(super) struct RunningHost {
     pub(super) id: HostId,
-    pub(super) address: String,
+    pub(super) address: SocketAddr,
     pub(super) service: Arc<HostService<DemoClock>>,
     stop: oneshot::Sender<()>,
     task: tokio::task::JoinHandle<Result<(), ServeError>>,
@@ -89,17 +90,17 @@ impl Vendor {
         let daemon = memory.into_host(Some(certificate), settings, &mut rng);
         let id = trust::host_id(&key.public_key());
         let service = Arc::new(HostService::new(daemon, key, clock));
-        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let (tcp, udp) = (transport == Transport::Tcp, transport == Transport::Udp);
         let limits = Limits { connections_per_source: 4_096, ..Limits::default() };
         let limits = ServerLimits {
             connections: limits.connections,
             connections_per_source: limits.connections_per_source,
         };
-        let server = Server::bind(&[Listen { address, tcp, udp }], limits, service.clone())
+        let server = Server::bind(&[Listen { address: any, tcp, udp }], limits, service.clone())
             .map_err(|error| fail(&error))?;
         let addresses = if tcp { server.tcp_addresses() } else { server.udp_addresses() };
-        let address = addresses.first().map(ToString::to_string).unwrap_or_default();
+        let address = addresses.first().copied().unwrap_or(any);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.run(async {
             let _ = stopped.await;
