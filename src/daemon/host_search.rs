@@ -2,7 +2,7 @@
 
 use std::borrow::ToOwned;
 use std::collections::BTreeMap;
-use std::string::{String, ToString};
+use std::string::String;
 use std::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -137,6 +137,6 @@ pub fn parse_domain(text: &str) -> Result<DomainName, String> {
 
 fn host_name(text: &str) -> Result<HostName, String> {
     text.parse().map_err(|invalid: crate::discovery::InvalidDomainName| {
-        std::format!("\"{text}\" is no name or address: {}", invalid.to_string())
+        std::format!("\"{text}\" is no name or address: {invalid}")
     })
 }

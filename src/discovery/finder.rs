@@ -263,8 +263,8 @@ impl<'a, const N: usize> Finder<'a, N> {
         let host = self.host_of(source)?;
         let name = match redirected(&host.name, self.settings.redirects) {
             Ok(name) => name,
-            Err(_error) => {
-                debug!("{:?} is not asked: {:?}", host, _error);
+            Err(error) => {
+                debug!("{:?} is not asked: {:?}", host, error);
                 return None;
             }
         };
@@ -299,7 +299,7 @@ impl<'a, const N: usize> Finder<'a, N> {
     }
 
     /// The next host of this stage; when there is none any more, the next stage.
-    fn from_stage(&mut self, rng: &mut impl CryptoRng) -> Result<Source, Stage> {
+    fn source_of_stage(&mut self, rng: &mut impl CryptoRng) -> Result<Source, Stage> {
         match self.stage {
             Stage::ByHand(tried) => {
                 self.stage = Stage::ByHand(tried.saturating_add(1));
@@ -312,11 +312,11 @@ impl<'a, const N: usize> Finder<'a, N> {
                 self.remembered_asked = true;
                 Ok(Source::Remembered)
             }
-            Stage::Fresh => self.from_list(rng).ok_or(Stage::Domain(0)),
+            Stage::Fresh => self.next_listed(rng).ok_or(Stage::Domain(0)),
             Stage::Found(domain) => {
-                self.from_list(rng).ok_or(Stage::Domain(domain.saturating_add(1)))
+                self.next_listed(rng).ok_or(Stage::Domain(domain.saturating_add(1)))
             }
-            Stage::Stale => self.from_list(rng).ok_or(Stage::Done),
+            Stage::Stale => self.next_listed(rng).ok_or(Stage::Done),
             Stage::Domain(_) if self.outage => Err(Stage::Stale),
             Stage::Domain(_) | Stage::Done => Err(Stage::Done),
         }
@@ -333,7 +333,7 @@ impl<'a, const N: usize> Finder<'a, N> {
     }
 
     /// The next host of the list.
-    fn from_list(&mut self, rng: &mut impl CryptoRng) -> Option<Source> {
+    fn next_listed(&mut self, rng: &mut impl CryptoRng) -> Option<Source> {
         let is_stale = self.stage == Stage::Stale;
         let is_left = |listed: &Listed| !listed.tried && (is_stale || !listed.off);
         let index = if matches!(self.stage, Stage::Found(_)) {
@@ -347,11 +347,10 @@ impl<'a, const N: usize> Finder<'a, N> {
 
     /// The query for the domain of this number; `None` after the last.
     fn query_for(&self, domain: u8, rng: &mut impl CryptoRng) -> Option<Query> {
-        let after = self.settings.domains.iter().take(usize::from(u8::MAX)).skip(domain.into());
+        let mut after = self.settings.domains.iter().take(usize::from(u8::MAX)).skip(domain.into());
         let Settings { service, proto, .. } = *self.settings;
         // A name too long for DNS is one that nobody can have published.
-        let name =
-            after.filter_map(|domain| DomainName::service(service, proto, domain).ok()).next()?;
+        let name = after.find_map(|domain| DomainName::service(service, proto, domain).ok())?;
         Some(Query::new(RecordType::Srv, &name, rng))
     }
 
@@ -410,7 +409,7 @@ impl<const N: usize> Hosts for Finder<'_, N> {
                 self.query = Some(query);
                 return Next::Find(Find::Query);
             }
-            match self.from_stage(rng) {
+            match self.source_of_stage(rng) {
                 Ok(source) => {
                     if let Some(next) = self.turn_to(source, now) {
                         return next;

@@ -9,6 +9,7 @@ use super::name::{DomainName, InvalidDomainName};
 use crate::policy::PORT;
 
 /// A host's name or address, without a port.
+#[expect(clippy::large_enum_variant, reason = "there is no heap")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum HostName {
@@ -47,10 +48,10 @@ impl FromStr for HostName {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.parse() {
             Ok(address) => Ok(Self::Address(address)),
-            Err(_) => DomainName::parse(text).and_then(|name| match name.is_root() {
-                true => Err(InvalidDomainName::Empty),
-                false => Ok(Self::Name(name)),
-            }),
+            Err(_) => match DomainName::parse(text)? {
+                root if root.is_root() => Err(InvalidDomainName::Empty),
+                name => Ok(Self::Name(name)),
+            },
         }
     }
 }

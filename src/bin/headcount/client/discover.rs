@@ -5,8 +5,8 @@ use std::path::Path;
 
 use clap::Args;
 use headcount::daemon::{
-    ClientConfig, HostSearch, ResolveError, Resolver, Transport, parse_dns_server, parse_domain,
-    system_rng,
+    ClientConfig, HostSearch, MachineFacts, ResolveError, Resolver, Transport, parse_dns_server,
+    parse_domain, system_rng,
 };
 use headcount::discovery::message::{Query, RecordType, Service};
 use headcount::discovery::{DomainName, Host, HostName, Proto, Rank, choose, redirected};
@@ -115,14 +115,12 @@ fn search(
     installed: Option<&Installed>,
 ) -> Result<(HostSearch, Resolver), Problem> {
     let usage = |reason| Problem::new(Exit::Usage, reason);
-    let (mut search, mut resolver) = match installed {
-        Some(installed) => (installed.search.clone(), installed.resolver.clone()),
-        None => {
-            let (mut search, resolver) = (HostSearch::new(Transport::Tcp), Resolver::of_system());
-            search.domains =
-                resolver.domains(&headcount::daemon::MachineFacts::of_this_machine().name);
-            (search, resolver)
-        }
+    let (mut search, mut resolver) = if let Some(installed) = installed {
+        (installed.search.clone(), installed.resolver.clone())
+    } else {
+        let (mut search, resolver) = (HostSearch::new(Transport::Tcp), Resolver::of_system());
+        search.domains = resolver.domains(&MachineFacts::of_this_machine().name);
+        (search, resolver)
     };
     if !arguments.domains.is_empty() {
         let domains = arguments.domains.iter().map(|domain| parse_domain(domain));
@@ -248,13 +246,12 @@ async fn candidate(
             HostName::Address(address) => Ok(vec![*address]),
             HostName::Name(name) => resolver.addresses(name, rng).await,
         };
-        match looked_up {
-            Ok(addresses) if addresses.is_empty() => {
-                candidate.barred = Some("has no address".into())
-            }
-            Ok(addresses) => candidate.addresses = addresses,
-            Err(error) => candidate.barred = Some(format!("has no address: {error}")),
-        }
+        candidate.barred = match &looked_up {
+            Ok(addresses) if addresses.is_empty() => Some("has no address".into()),
+            Ok(_) => None,
+            Err(error) => Some(format!("has no address: {error}")),
+        };
+        candidate.addresses = looked_up.unwrap_or_default();
     }
     candidate
 }
@@ -287,15 +284,17 @@ fn show(domain: &Domain, output: Output) {
     let service = &domain.service;
     let (server, candidates) = match &domain.found {
         Ok(found) => found,
-        Err(error) => return output.line(format_args!("\n{service}: {error}.")),
-    };
-    match candidates.len() {
-        0 => return output.line(format_args!("\n{service}: no host, says {server}.")),
-        1 => output.line(format_args!("\n{service}: 1 host, says {server}.")),
-        hosts => {
-            output.line(format_args!("\n{service}: {hosts} hosts, says {server}. In this order:"))
+        Err(error) => {
+            output.line(format_args!("\n{service}: {error}."));
+            return;
         }
-    }
+    };
+    let count = match candidates.len() {
+        0 => "no host".into(),
+        1 => "1 host".into(),
+        hosts => format!("{hosts} hosts, to be tried in this order"),
+    };
+    output.line(format_args!("\n{service}: {count} ({server} says so)"));
     for (place, candidate) in candidates.iter().enumerate() {
         let place = place.saturating_add(1);
         output.line(format_args!("  {place}. {}", line(candidate, candidates)));
@@ -307,19 +306,15 @@ fn line(candidate: &Candidate, all: &[Candidate]) -> String {
     let Service { priority, weight, port, ttl, target } = &candidate.record;
     let equals = all.iter().filter(|other| other.record.priority == *priority);
     let sum: u32 = equals.map(|other| u32::from(other.record.weight)).sum();
-    let mut text = format!("{target}:{port}");
-    if let Some(redirected) = &candidate.redirected {
-        text += &format!(" -> {redirected}");
+    let mut parts = vec![format!("{target}:{port}")];
+    parts.extend(candidate.redirected.as_ref().map(|name| format!("-> {name}")));
+    if !candidate.addresses.is_empty() {
+        let addresses: Vec<_> = candidate.addresses.iter().map(ToString::to_string).collect();
+        parts.push(format!("at {}", addresses.join(", ")));
     }
-    let addresses: Vec<_> = candidate.addresses.iter().map(ToString::to_string).collect();
-    if !addresses.is_empty() {
-        text += &format!(" at {}", addresses.join(", "));
-    }
-    text += &format!("; priority {priority}, weight {weight} of {sum}, for {ttl} s");
-    if let Some(barred) = &candidate.barred {
-        text += &format!("; NOT ASKED: {barred}");
-    }
-    text
+    parts.push(format!("(priority {priority}, weight {weight} of {sum}, for {ttl} s)"));
+    parts.extend(candidate.barred.as_ref().map(|why| format!("NOT ASKED: {why}")));
+    parts.join(" ")
 }
 
 fn document(domain: &Domain) -> Value {
