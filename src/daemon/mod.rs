@@ -1,7 +1,7 @@
 //! Feature `daemon`: what surrounds the core on a machine with an operating system.
 //!
 //! Files ([`files`], [`ProductFile`], [`HostConfig`], [`ClientConfig`]), the tokio server ([`Server`])
-//! and exchanges over tokio sockets ([`exchange`]). Decisions are the core's; this module carries
+//! publication in DNS ([`publication`]) and exchanges over tokio sockets ([`exchange`]). Decisions are the core's; this module carries
 //! bytes.
 
 mod authority_files;
@@ -15,6 +15,7 @@ mod host_state;
 mod machine;
 mod open_files;
 mod product_file;
+pub mod publication;
 mod server;
 
 pub use authority_files::{
