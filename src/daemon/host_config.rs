@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{self, FileError};
 use super::product_file::ProductFile;
+use super::publication::DnsConfig;
 use crate::host::{RateLimit, Settings};
 use crate::policy;
 use crate::time::Minutes;
@@ -39,6 +40,9 @@ pub struct HostConfig {
     pub save_interval_seconds: u32,
     /// Limits for each source and for connections.
     pub limits: Limits,
+    /// Publication in DNS.
+    #[serde(skip_serializing_if = "DnsConfig::is_default")]
+    pub dns: DnsConfig,
     /// Folder of the file; not in it.
     #[serde(skip)]
     folder: PathBuf,
@@ -136,6 +140,7 @@ impl Default for HostConfig {
             validity_minutes: policy::VALIDITY.0,
             save_interval_seconds: 2,
             limits: Limits::default(),
+            dns: DnsConfig::default(),
             folder: PathBuf::new(),
         }
     }
@@ -158,6 +163,11 @@ impl HostConfig {
     #[must_use]
     pub fn state_folder(&self) -> PathBuf {
         self.folder.join(&self.state)
+    }
+
+    /// Where a path of the configuration is.
+    pub(super) fn in_folder(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
     }
 
     /// The products, read from their files.
@@ -214,6 +224,6 @@ impl HostConfig {
                 return Err(std::format!("{name} = 0: at least 1, please"));
             }
         }
-        Ok(())
+        self.dns.check()
     }
 }

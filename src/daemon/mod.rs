@@ -1,7 +1,8 @@
 //! Feature `daemon`: what surrounds the core on a machine with an operating system.
 //!
 //! Files ([`files`], [`ProductFile`], [`HostConfig`], [`ClientConfig`]), the tokio server ([`Server`]),
-//! exchanges over tokio sockets ([`exchange`]) and questions to name servers ([`Resolver`]). Decisions are the core's; this module carries
+//! exchanges over tokio sockets ([`exchange`]), questions to name servers ([`Resolver`]) and
+//! publication in DNS ([`publication`]). Decisions are the core's; this module carries
 //! bytes.
 
 mod authority_files;
@@ -16,6 +17,7 @@ mod host_state;
 mod machine;
 mod open_files;
 mod product_file;
+pub mod publication;
 mod resolver;
 mod server;
 

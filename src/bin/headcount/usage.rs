@@ -44,6 +44,9 @@ fn exit_codes(path: &str) -> Vec<Exit> {
         "demo" => &[BelowThreshold, Refused, NobodyAnswered, NotTrusted, Interrupted],
         "bench" => &[Refused, NobodyAnswered, NotTrusted, Interrupted],
         "host enrol" => &[Refused, NotTrusted],
+        "host dns publish" | "host dns withdraw" | "host dns status" | "host dns off" => {
+            &[Refused, NobodyAnswered, NotTrusted]
+        }
         "host run" | "host status" | "client status" => &[Damaged],
         "client rearm" => &[Refused, Damaged],
         "client activate" => {
@@ -101,7 +104,8 @@ mod tests {
         verbs(&command, &mut found);
         assert!(found.len() > 15, "{found:?}");
         for (name, help) in found {
-            let is_group = ["host", "client", "authority", "product", "key"].contains(&&*name);
+            let is_group =
+                ["host", "dns", "client", "authority", "product", "key"].contains(&&*name);
             assert!(help.contains("xample"), "{name}: {help}");
             assert!(is_group || help.contains("Exit codes:"), "{name}: {help}");
         }

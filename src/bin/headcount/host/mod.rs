@@ -1,5 +1,6 @@
 //! `headcount host`: the customer's side that counts.
 
+mod dns;
 mod enrol;
 mod init;
 mod run;
@@ -33,6 +34,7 @@ enum Verb {
     Enrol(enrol::Arguments),
     Run(run::Arguments),
     Status(status::Arguments),
+    Dns(dns::Arguments),
 }
 
 /// Where the configuration is.
@@ -49,7 +51,14 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         Verb::Enrol(arguments) => enrol::run(arguments, output),
         Verb::Run(arguments) => run::run(arguments, output),
         Verb::Status(arguments) => status::run(arguments, output),
+        Verb::Dns(arguments) => dns::run(arguments, output),
     }
+}
+
+fn read_config(argument: &ConfigArgument) -> Result<HostConfig, Problem> {
+    HostConfig::read(&argument.config).map_err(|error| {
+        Problem::from(error).advise("'headcount host init DIR' makes a new host's folder.")
+    })
 }
 
 /// A host's configuration with what it refers to.
@@ -61,9 +70,7 @@ struct Installed {
 
 impl Installed {
     fn read(argument: &ConfigArgument) -> Result<Self, Problem> {
-        let config = HostConfig::read(&argument.config).map_err(|error| {
-            Problem::from(error).advise("'headcount host init DIR' makes a new host's folder.")
-        })?;
+        let config = read_config(argument)?;
         let products = config.read_products()?;
         let files = HostFiles::new(config.state_folder());
         Ok(Self { config, files, products })

@@ -2,12 +2,14 @@
 
 use std::future::Future;
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::Args;
+use headcount::daemon::publication::{Ports, Publications, Publisher};
 use headcount::daemon::{
     Clock, DaemonHost, HostService, LoadedState, SaveIntervals, Server, ServerLimits, Service,
     SystemClock, is_for, raise_open_files, system_rng,
@@ -75,15 +77,21 @@ async fn serve(installed: &Installed, output: Output) -> Result<Exit, Problem> {
     let server = Server::bind(&installed.config.listen, limits(installed), service.clone())
         .map_err(|error| Problem::new(Exit::Failed, error))?;
     let (tcp, udp) = (server.tcp_addresses(), server.udp_addresses());
+    let ports = |addresses: &[SocketAddr]| addresses.iter().map(SocketAddr::port).collect();
+    let ports = Ports { tcp: ports(&tcp), udp: ports(&udp) };
+    let dns_clock = Arc::new(SystemClock::start()) as Arc<_>;
+    let publications = Publications::new(&installed.config, &ports, &dns_clock)?;
     output.document(&json!({ "host_id": id.to_string(), "tcp": tcp, "udp": udp }));
     for (transport, address) in
         tcp.iter().map(|address| ("tcp", address)).chain(udp.iter().map(|address| ("udp", address)))
     {
         output.line(format_args!("Host {id} listens on {address} {transport}."));
     }
+    let publisher = Publisher::new(publications);
     let intervals =
         SaveIntervals::every(Duration::from_secs(installed.config.save_interval_seconds.into()));
-    until_stopped(signals, server, |stop| service.keep_saved(state, intervals, stop)).await
+    let save = |stop| service.keep_saved(state, intervals, stop);
+    until_stopped(signals, server, save, |stop| publisher.run(stop)).await
 }
 
 /// The host with the counts that were saved, and where the next ones go.
@@ -123,33 +131,43 @@ fn limits(installed: &Installed) -> ServerLimits {
     limits
 }
 
-/// Serves and saves until a signal comes or one of both fails.
-async fn until_stopped<S: Service, F>(
+/// Serves, saves and publishes until a signal comes, or serving or saving fails.
+async fn until_stopped<S: Service, F, P>(
     mut signals: StopSignals,
     server: Server<S>,
     save: impl FnOnce(Stopped) -> F,
+    publish: impl FnOnce(Stopped) -> P,
 ) -> Result<Exit, Problem>
 where
     F: Future<Output = Result<(), String>> + Send + 'static,
+    P: Future<Output = ()> + Send + 'static,
 {
     let counters = server.counters();
     let (stop_serving, serve_until) = stop();
     let (stop_saving, save_until) = stop();
+    let (stop_publishing, publish_until) = stop();
     let mut serving = tokio::spawn(server.run(serve_until));
     let mut saving = tokio::spawn(save(save_until));
-    let served = tokio::select! {
-        signal = signals.next() => {
-            tracing::info!(signal, "stopping");
-            drop(stop_serving);
-            (&mut serving).await
-        }
-        ended = &mut serving => ended,
-        ended = &mut saving => {
-            drop(stop_serving);
-            let _ = serving.await;
-            return not_saved(ended).map(|()| Exit::Done);
-        }
+    let publishing = tokio::spawn(publish(publish_until));
+    let (mut served, mut not_saving) = (None, None);
+    tokio::select! {
+        signal = signals.next() => tracing::info!(signal, "stopping"),
+        ended = &mut serving => served = Some(ended),
+        ended = &mut saving => not_saving = Some(ended),
+    }
+    // First nobody is sent here any more; who comes meanwhile is still answered.
+    drop(stop_publishing);
+    if let Err(error) = publishing.await {
+        tracing::error!(%error, "publication in DNS ended by a fault");
+    }
+    drop(stop_serving);
+    let served = match served {
+        Some(ended) => ended,
+        None => serving.await,
     };
+    if let Some(ended) = not_saving {
+        return not_saved(ended).map(|()| Exit::Done);
+    }
     // Only now, when nothing is answered any more: what is saved last is everything.
     drop(stop_saving);
     let saved = not_saved(saving.await);

@@ -1,0 +1,224 @@
+//! Publication beside a host that runs: at once, again when something changed, and gone at the end.
+
+use core::future::Future;
+use core::net::IpAddr;
+use core::time::Duration;
+use std::collections::BTreeSet;
+use std::string::{String, ToString};
+use std::sync::Arc;
+use std::vec::Vec;
+
+use rand_core::Rng;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Changed, Publication, Publications, PublishError, addresses};
+use crate::os::system_rng;
+
+/// How often it is looked whether publication was switched off or on.
+const TICK: Duration = Duration::from_secs(1);
+/// How often the machine's addresses are looked at.
+const ADDRESSES: Duration = Duration::from_secs(60);
+/// When all is well, records are published again after this.
+const REFRESH: Duration = Duration::from_secs(24 * 60 * 60);
+/// Wait after the first failure. Each one after it waits twice as long, up to [`LONGEST_RETRY`].
+const FIRST_RETRY: Duration = Duration::from_secs(60);
+const LONGEST_RETRY: Duration = Duration::from_secs(60 * 60);
+/// How long the end of a host waits for its records to be gone.
+const WITHDRAWAL: Duration = Duration::from_secs(5);
+
+/// Keeps a running host's publications up to date.
+#[derive(Debug)]
+pub struct Publisher {
+    publications: Arc<Publications>,
+}
+
+impl Publisher {
+    /// For these publications.
+    #[must_use]
+    pub fn new(publications: Publications) -> Self {
+        Self { publications: Arc::new(publications) }
+    }
+
+    /// Publishes, and goes on so until `stop` completes; then withdraws, which takes 5 s at most. What
+    /// fails is logged with its cause and tried again after 1 min, 2 min and so on up to 1 h.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        for domain in self.publications.forgotten() {
+            tracing::warn!(
+                domain,
+                "records of this host may still be in DNS: host.toml does not name the domain any more"
+            );
+        }
+        let (stopping, stopped) = watch::channel(());
+        let mut tasks = JoinSet::new();
+        for publication in self.publications.each.iter().cloned() {
+            let keeper = Keeper {
+                publication,
+                publications: self.publications.clone(),
+                was_on: None,
+                failures: 0,
+                due: None,
+                machine: BTreeSet::new(),
+                looked: None,
+            };
+            tasks.spawn(keeper.run(stopped.clone()));
+        }
+        drop(stopped);
+        stop.await;
+        // Dropping the sender is the signal.
+        drop(stopping);
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+/// One domain's publication over time.
+struct Keeper {
+    publication: Publication,
+    publications: Arc<Publications>,
+    /// Whether publication was on when last looked at; `None` at first.
+    was_on: Option<bool>,
+    /// How often it failed since it last went well.
+    failures: u32,
+    /// When to act next; `None` when nothing needs to be done.
+    due: Option<Instant>,
+    /// The machine's addresses, and when they were looked at.
+    machine: BTreeSet<IpAddr>,
+    looked: Option<Instant>,
+}
+
+impl Keeper {
+    async fn run(mut self, mut stopped: watch::Receiver<()>) {
+        loop {
+            let is_on = self.publications.are_on();
+            self.notice(is_on);
+            let step = async {
+                if self.due.is_some_and(|due| Instant::now() >= due) {
+                    Some(self.act(is_on).await)
+                } else {
+                    sleep(TICK).await;
+                    None
+                }
+            };
+            let result = tokio::select! {
+                _ = stopped.changed() => break,
+                result = step => result,
+            };
+            if let Some(result) = result {
+                self.conclude(is_on, result);
+            }
+        }
+        self.end().await;
+    }
+
+    /// Acts at once when publication was switched, or when the machine has other addresses: it may
+    /// reach a server now that it could not reach before.
+    fn notice(&mut self, is_on: bool) {
+        let is_switched = self.was_on.replace(is_on) != Some(is_on);
+        let is_elsewhere = is_on && self.is_elsewhere();
+        if is_switched || is_elsewhere {
+            self.failures = 0;
+            self.due = (is_on || self.publication.has_records()).then(Instant::now);
+        }
+    }
+
+    fn is_elsewhere(&mut self) -> bool {
+        if self.looked.is_some_and(|looked| looked.elapsed() < ADDRESSES) {
+            return false;
+        }
+        self.looked = Some(Instant::now());
+        let machine = addresses::of_this_machine();
+        machine != core::mem::replace(&mut self.machine, machine.clone())
+    }
+
+    async fn act(&self, is_on: bool) -> Result<Changed, PublishError> {
+        if is_on { self.publication.publish().await } else { self.publication.withdraw().await }
+    }
+
+    fn conclude(&mut self, is_on: bool, result: Result<Changed, PublishError>) {
+        let domain = self.publication.domain();
+        match result {
+            Ok(changed) => {
+                self.failures = 0;
+                self.due = is_on.then(|| Instant::now().checked_add(spread(REFRESH))).flatten();
+                let Changed { server, zone, removed, .. } = &changed;
+                if is_on {
+                    let records = records(&changed);
+                    tracing::info!(domain, %server, zone, records, removed, "published in DNS");
+                } else {
+                    tracing::info!(domain, %server, zone, removed, "withdrawn from DNS");
+                }
+            }
+            Err(error) => {
+                let wait = spread(retry_after(self.failures));
+                self.failures = self.failures.saturating_add(1);
+                self.due = Instant::now().checked_add(wait);
+                let (advice, retry_in_s) = (error.advice(), wait.as_secs());
+                let what = if is_on { "published in" } else { "withdrawn from" };
+                tracing::warn!(domain, retry_in_s, "not {what} DNS: {error}. {advice}");
+            }
+        }
+    }
+
+    /// Takes the records away, so that clients do not ask a host that is gone.
+    async fn end(self) {
+        if !self.publication.has_records() {
+            return;
+        }
+        let domain = self.publication.domain();
+        match timeout(WITHDRAWAL, self.publication.withdraw()).await {
+            Ok(Ok(Changed { server, removed, .. })) => {
+                tracing::info!(domain, %server, removed, "withdrawn from DNS");
+            }
+            Ok(Err(error)) => {
+                let advice = error.advice();
+                tracing::warn!(domain, "not withdrawn from DNS, records stay: {error}. {advice}");
+            }
+            Err(_) => {
+                let limit_s = WITHDRAWAL.as_secs();
+                tracing::warn!(domain, limit_s, "not withdrawn from DNS in time, records may stay");
+            }
+        }
+    }
+}
+
+fn records(changed: &Changed) -> String {
+    let services = changed.published.iter();
+    let services = services.map(|record| std::format!("{} {record}", record.transport));
+    let addresses = changed.addresses.iter().map(ToString::to_string);
+    services.chain(addresses).collect::<Vec<_>>().join(", ")
+}
+
+/// The wait after so many failures before this one.
+fn retry_after(failures: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(failures);
+    FIRST_RETRY.saturating_mul(doubled).min(LONGEST_RETRY)
+}
+
+/// Up to a tenth more or less, so that hosts that came up together do not go on together.
+fn spread(wait: Duration) -> Duration {
+    let tenths = f64::from(system_rng().next_u32()) / f64::from(u32::MAX);
+    wait.mul_f64(tenths.mul_add(0.2, 0.9))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_wait_longer_and_longer_up_to_an_hour() {
+        let minutes = [1, 2, 4, 8, 16, 32, 60, 60].map(|minutes| Duration::from_secs(60 * minutes));
+        for (failures, wait) in (0..).zip(minutes) {
+            assert_eq!(retry_after(failures), wait);
+        }
+        assert_eq!(retry_after(u32::MAX), LONGEST_RETRY);
+    }
+
+    #[test]
+    fn waits_are_spread_by_a_tenth() {
+        let waits: BTreeSet<_> = (0..50).map(|_| spread(REFRESH)).collect();
+        assert!(waits.len() > 40);
+        let (least, most) = (REFRESH.mul_f64(0.9), REFRESH.mul_f64(1.1));
+        assert!(waits.iter().all(|wait| (least..=most).contains(wait)));
+    }
+}
