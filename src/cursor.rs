@@ -19,17 +19,11 @@ impl<'a> Writer<'a> {
     }
 
     pub(crate) fn put<const N: usize>(&mut self, bytes: &[u8; N]) -> &mut Self {
-        self.asked = self.asked.saturating_add(N);
-        match core::mem::take(&mut self.rest).split_first_chunk_mut::<N>() {
-            Some((head, tail)) => {
-                *head = *bytes;
-                self.rest = tail;
-            }
-            None => self.overflowed = true,
-        }
-        self
+        self.slice(bytes)
     }
 
+    /// Not inlined, as most below: on a microcontroller a call is less than what is called.
+    #[inline(never)]
     pub(crate) fn slice(&mut self, bytes: &[u8]) -> &mut Self {
         self.asked = self.asked.saturating_add(bytes.len());
         match core::mem::take(&mut self.rest).split_at_mut_checked(bytes.len()) {
@@ -42,18 +36,22 @@ impl<'a> Writer<'a> {
         self
     }
 
+    #[inline(never)]
     pub(crate) fn u8(&mut self, value: u8) -> &mut Self {
         self.put(&[value])
     }
 
+    #[inline(never)]
     pub(crate) fn u16(&mut self, value: u16) -> &mut Self {
         self.put(&value.to_be_bytes())
     }
 
+    #[inline(never)]
     pub(crate) fn u32(&mut self, value: u32) -> &mut Self {
         self.put(&value.to_be_bytes())
     }
 
+    #[inline(never)]
     pub(crate) fn u64(&mut self, value: u64) -> &mut Self {
         self.put(&value.to_be_bytes())
     }
@@ -73,59 +71,136 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Takes fields from the start of stored bytes. An error names the first byte of the field that is
-/// wrong or not all there.
+/// Takes fields from the start of stored bytes. It remembers the first field that is wrong or not all
+/// there and goes on with zeros, and the end tells: so reading a field needs no error path where it
+/// stands, which on a microcontroller is most of the code.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     length: usize,
+    broken: Option<Corrupt>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, length: bytes.len() }
+        Self { rest: bytes, length: bytes.len(), broken: None }
     }
 
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Corrupt> {
-        let (head, tail) = self.rest.split_first_chunk().ok_or_else(|| self.corrupt())?;
-        self.rest = tail;
-        Ok(*head)
+    pub(crate) fn array<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes);
+        bytes
     }
 
-    pub(crate) fn u8(&mut self) -> Result<u8, Corrupt> {
-        self.array().map(u8::from_be_bytes)
+    /// The next bytes, as many as there are places; none when fewer are left.
+    #[inline(never)]
+    fn fill(&mut self, into: &mut [u8]) {
+        if let Some(bytes) = self.take(into.len()) {
+            into.copy_from_slice(bytes);
+        }
     }
 
-    pub(crate) fn u16(&mut self) -> Result<u16, Corrupt> {
-        self.array().map(u16::from_be_bytes)
+    /// The next bytes where they stand; `None` when fewer are left.
+    pub(crate) fn chunk<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
+        self.take(N)?.as_array()
     }
 
-    pub(crate) fn u32(&mut self) -> Result<u32, Corrupt> {
-        self.array().map(u32::from_be_bytes)
+    #[inline(never)]
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let taken = self.rest.split_at_checked(length);
+        match taken {
+            Some((_, tail)) => self.rest = tail,
+            None => self.fail(self.offset()),
+        }
+        taken.map(|(head, _)| head)
     }
 
-    pub(crate) fn u64(&mut self) -> Result<u64, Corrupt> {
-        self.array().map(u64::from_be_bytes)
+    #[inline(never)]
+    pub(crate) fn u8(&mut self) -> u8 {
+        u8::from_be_bytes(self.array())
+    }
+
+    #[inline(never)]
+    pub(crate) fn u16(&mut self) -> u16 {
+        u16::from_be_bytes(self.array())
+    }
+
+    #[inline(never)]
+    pub(crate) fn u32(&mut self) -> u32 {
+        u32::from_be_bytes(self.array())
+    }
+
+    #[inline(never)]
+    pub(crate) fn u64(&mut self) -> u64 {
+        u64::from_be_bytes(self.array())
     }
 
     /// A field put to a rule: `None` is an error at the field's first byte.
     pub(crate) fn checked<T, U>(
         &mut self,
-        field: impl FnOnce(&mut Self) -> Result<T, Corrupt>,
+        field: impl FnOnce(&mut Self) -> T,
         rule: impl FnOnce(T) -> Option<U>,
-    ) -> Result<U, Corrupt> {
-        let here = self.corrupt();
-        rule(field(self)?).ok_or(here)
+    ) -> Option<U> {
+        let start = self.offset();
+        let value = rule(field(self));
+        if value.is_none() {
+            self.fail(start);
+        }
+        value
+    }
+
+    /// A byte that is 0 or 1.
+    #[inline(never)]
+    pub(crate) fn flag(&mut self) -> bool {
+        let byte = self.checked(Self::u8, |byte| (byte <= 1).then_some(byte));
+        byte == Some(1)
+    }
+
+    /// Whether all fields so far were there and right. Loops ask it, or they may be long.
+    pub(crate) const fn so_far(&self) -> Result<(), Corrupt> {
+        match self.broken {
+            Some(corrupt) => Err(corrupt),
+            None => Ok(()),
+        }
     }
 
     /// Ends the reading: nothing may be left.
-    pub(crate) const fn finish(&self) -> Result<(), Corrupt> {
-        if self.rest.is_empty() { Ok(()) } else { Err(self.corrupt()) }
+    pub(crate) fn finish(&mut self) -> Result<(), Corrupt> {
+        if !self.rest.is_empty() {
+            self.fail(self.offset());
+        }
+        self.so_far()
     }
 
-    /// An error at the next byte to be read.
-    const fn corrupt(&self) -> Corrupt {
-        Corrupt { offset: self.length.saturating_sub(self.rest.len()) }
+    /// The first error stands.
+    #[inline(never)]
+    fn fail(&mut self, offset: usize) {
+        self.rest = &[];
+        self.broken.get_or_insert(Corrupt { offset });
+    }
+
+    /// Of the next byte to be read.
+    const fn offset(&self) -> usize {
+        self.length.saturating_sub(self.rest.len())
+    }
+}
+
+/// `N` bytes of an array, from `AT` on.
+pub(crate) fn part<const AT: usize, const N: usize, const L: usize>(whole: &[u8; L]) -> &[u8; N] {
+    const { assert!(AT + N <= L) };
+    // Always there, by the assertion above, which the compiler sees too.
+    whole.get(AT..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; N])
+}
+
+/// Puts bytes into an array, from `AT` on.
+pub(crate) fn place<const AT: usize, const N: usize, const L: usize>(
+    whole: &mut [u8; L],
+    bytes: [u8; N],
+) {
+    const { assert!(AT + N <= L) };
+    // Always there, as above.
+    if let Some(place) = whole.get_mut(AT..).and_then(<[u8]>::first_chunk_mut) {
+        *place = bytes;
     }
 }
 
@@ -144,10 +219,10 @@ mod tests {
         for length in 0..=24 {
             let mut reader = Reader::new(&buffer[..length]);
             let mut read = || {
-                let fields = (reader.u8()?, reader.u16()?, reader.u32()?, reader.u64()?);
+                let fields = (reader.u8(), reader.u16(), reader.u32(), reader.u64());
                 let zero = |value| (value == 0).then_some(());
-                reader.checked(Reader::u16, zero)?;
-                let texts = (reader.array::<4>()?, reader.array::<3>()?);
+                reader.checked(Reader::u16, zero);
+                let texts = (reader.array::<4>(), reader.array::<3>());
                 reader.finish().map(|()| (fields, texts))
             };
             // Where the field begins that is cut.
@@ -158,15 +233,21 @@ mod tests {
     }
 
     #[test]
-    fn reader_names_the_field_that_breaks_a_rule() {
-        let mut reader = Reader::new(&[0, 1, 0, 2]);
-        assert_eq!(reader.checked(Reader::u16, |value| (value == 1).then_some(())), Ok(()));
-        assert_eq!(
-            reader.checked(Reader::u16, |value| (value == 1).then_some(())),
-            Err(Corrupt { offset: 2 })
-        );
+    fn reader_names_the_first_field_that_breaks_a_rule() {
+        let is_one = |value| (value == 1).then_some(());
+        let mut reader = Reader::new(&[0, 1, 0, 2, 0, 3, 0, 1]);
+        assert_eq!(reader.checked(Reader::u16, is_one), Some(()));
+        assert_eq!(reader.so_far(), Ok(()));
+        assert_eq!(reader.checked(Reader::u16, is_one), None);
+        assert_eq!(reader.so_far(), Err(Corrupt { offset: 2 }));
+        assert_eq!(reader.checked(Reader::u16, is_one), None);
+        assert_eq!(reader.u16(), 0, "after a broken rule there is nothing");
+        assert_eq!(reader.finish(), Err(Corrupt { offset: 2 }));
+        let mut reader = Reader::new(&[1, 0, 2]);
+        assert!(reader.flag() && !reader.flag() && !reader.flag());
+        assert_eq!(reader.finish(), Err(Corrupt { offset: 2 }));
         let mut reader = Reader::new(&[0, 1, 2]);
-        assert_eq!(reader.u16(), Ok(1));
+        assert_eq!(reader.u16(), 1);
         assert_eq!(reader.finish(), Err(Corrupt { offset: 2 }));
     }
 }

@@ -4,7 +4,7 @@
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use crate::time::{Minutes, UnixTime, millis};
+use crate::time::{Millis, Minutes, UnixTime};
 use crate::wire::Validity;
 
 /// Default wait before the next try while not activated: 2 hours (PROTOCOL 5).
@@ -117,15 +117,13 @@ pub fn can_be_right(clock: UnixTime, floor: UnixTime) -> bool {
     clock >= EARLIEST_CLOCK && above_floor(clock, floor)
 }
 
-/// A wait spread by up to ±10 %, evenly over `random`'s range, so that a site that comes up
-/// together does not ask together (PROTOCOL 11). Exact to the millisecond.
+/// An interval as a client obeys it, spread by up to ±10 %, evenly over `random`'s range, so that a
+/// site that comes up together does not ask together (PROTOCOL 11). Exact to the millisecond.
 #[must_use]
-pub fn spread(wait: Duration, random: u32) -> Duration {
-    let millis = millis(wait);
-    let tenth = millis / 10;
-    // A fraction of 2^32 of the span: 64 bits hold it for any wait below 248 days.
-    let offset = tenth.saturating_mul(2).saturating_mul(u64::from(random)) >> 32;
-    Duration::from_millis(millis.saturating_sub(tenth).saturating_add(offset))
+#[inline(never)]
+pub fn spread(interval: Minutes, random: u32) -> Millis {
+    let tenth = tenth(interval);
+    Millis(share(tenth.wrapping_mul(2), random).wrapping_add(tenth.wrapping_mul(9)))
 }
 
 /// Wait before a renewal: the interval, bounded and spread, or half the validity (`None` for a
@@ -133,29 +131,34 @@ pub fn spread(wait: Duration, random: u32) -> Duration {
 /// less than the shortest interval, spread: an activation of minutes, or of none, ends unrenewed
 /// rather than make a client ask without a pause.
 #[must_use]
-pub fn renewal_wait(interval: Minutes, validity: Option<Duration>, random: u32) -> Duration {
-    let wait = spread(bounded_interval(interval).as_duration(), random);
-    let shortest = spread(SHORTEST_INTERVAL.as_duration(), random);
-    validity.map_or(wait, |validity| wait.min(half(validity).max(shortest)))
+pub fn renewal_wait(interval: Minutes, validity: Option<Millis>, random: u32) -> Millis {
+    let wait = spread(interval, random);
+    let shortest = spread(SHORTEST_INTERVAL, random);
+    validity.map_or(wait, |validity| wait.min(validity.half().max(shortest)))
 }
 
 /// How long before the end of an activation its missing renewal is warned about: 30 days, or half
 /// the validity where that is shorter.
 #[must_use]
-pub fn warning_period(validity: Duration) -> Duration {
-    WARNING_PERIOD.as_duration().min(half(validity))
+pub fn warning_period(validity: Millis) -> Millis {
+    WARNING_PERIOD.as_millis().min(validity.half())
 }
 
 /// How long an activated client that is due at a start waits at most: a tenth of the activation
 /// interval, so that a site that starts together after a power cut does not ask together.
 #[must_use]
-pub fn start_wait(activation_interval: Minutes, random: u32) -> Duration {
-    let tenth = u64::from(bounded_interval(activation_interval).0).saturating_mul(6_000);
-    Duration::from_millis(tenth.saturating_mul(u64::from(random)) >> 32)
+pub fn start_wait(activation_interval: Minutes, random: u32) -> Millis {
+    Millis(share(tenth(activation_interval), random))
 }
 
-fn half(span: Duration) -> Duration {
-    Duration::from_millis(millis(span) / 2)
+/// A tenth of an interval as a client obeys it, in milliseconds: below 2^28.
+fn tenth(interval: Minutes) -> u64 {
+    u64::from(bounded_interval(interval).0).wrapping_mul(6_000)
+}
+
+/// The part of `whole`, which has less than 32 bits, that `random` is of 2^32.
+const fn share(whole: u64, random: u32) -> u64 {
+    whole.wrapping_mul(random as u64) >> 32
 }
 
 #[cfg(test)]
@@ -235,11 +238,11 @@ mod tests {
 
     #[test]
     fn spread_reaches_both_ends_and_nothing_beyond() {
-        let wait = Duration::from_secs(7200);
-        assert_eq!(spread(wait, 0), Duration::from_secs(6480));
-        assert_eq!(spread(wait, u32::MAX), Duration::from_millis(7_919_999));
-        assert_eq!(spread(Duration::ZERO, u32::MAX), Duration::ZERO);
-        assert!(spread(Duration::MAX, u32::MAX) >= spread(Duration::MAX, 0));
+        let wait = Minutes(120);
+        assert_eq!(spread(wait, 0), Millis::from_secs(6480));
+        assert_eq!(spread(wait, u32::MAX), Millis(7_919_999));
+        assert_eq!(spread(Minutes(0), 0), Millis::from_secs(810), "15 min - 10 %");
+        assert_eq!(spread(Minutes(u32::MAX), u32::MAX), Millis(43_200 * 66_000 - 1));
         for random in (0..u32::MAX).step_by(99_999_937) {
             let spread = spread(wait, random).as_secs();
             assert!((6480..7920).contains(&spread), "{spread}");
@@ -248,28 +251,28 @@ mod tests {
 
     #[test]
     fn renewal_comes_before_the_end() {
-        let day = Duration::from_secs(86_400);
+        let days = |days| Minutes::from_days(days).as_millis();
         assert_eq!(
-            renewal_wait(RENEWAL_INTERVAL, Some(180 * day), u32::MAX / 2).as_secs(),
+            renewal_wait(RENEWAL_INTERVAL, Some(days(180)), u32::MAX / 2).as_secs(),
             604_799
         );
-        assert_eq!(renewal_wait(RENEWAL_INTERVAL, Some(day), 0), day / 2);
-        assert_eq!(renewal_wait(Minutes(0), None, 0), Duration::from_secs(810), "15 min - 10 %");
-        assert_eq!(warning_period(180 * day), 30 * day);
-        assert_eq!(warning_period(10 * day), 5 * day);
+        assert_eq!(renewal_wait(RENEWAL_INTERVAL, Some(days(1)), 0), days(1).half());
+        assert_eq!(renewal_wait(Minutes(0), None, 0), Millis::from_secs(810), "15 min - 10 %");
+        assert_eq!(warning_period(days(180)), days(30));
+        assert_eq!(warning_period(days(10)), days(5));
     }
 
     #[test]
     fn an_activation_that_ends_at_once_is_not_renewed_at_once() {
         for (minutes, seconds) in [(0, 810), (1, 810), (27, 810), (28, 840)] {
-            let validity = Some(Duration::from_secs(minutes * 60));
+            let validity = Some(Minutes(minutes).as_millis());
             assert_eq!(renewal_wait(RENEWAL_INTERVAL, validity, 0).as_secs(), seconds);
         }
     }
 
     #[test]
     fn start_wait_is_below_a_tenth_of_the_interval() {
-        assert_eq!(start_wait(ACTIVATION_INTERVAL, 0), Duration::ZERO);
-        assert_eq!(start_wait(ACTIVATION_INTERVAL, u32::MAX), Duration::from_millis(719_999));
+        assert_eq!(start_wait(ACTIVATION_INTERVAL, 0), Millis::ZERO);
+        assert_eq!(start_wait(ACTIVATION_INTERVAL, u32::MAX), Millis(719_999));
     }
 }

@@ -135,8 +135,7 @@ impl<'a> Site<'a> {
 
     fn run_model(&mut self, index: usize, time: u64, host: Option<&mut SiteHost<'_>>) -> u64 {
         let random = self.rng.next_u32();
-        let retry = policy::spread(policy::ACTIVATION_INTERVAL.as_duration(), random);
-        let retry = time + retry.as_millis() as u64;
+        let retry = time + policy::spread(policy::ACTIVATION_INTERVAL, random).0;
         let Member::Model { frames, activated_until } = &mut self.members[index] else {
             return retry;
         };
@@ -154,10 +153,9 @@ impl<'a> Site<'a> {
             return retry;
         }
         rest.renewed(&body);
-        let validity = policy::VALIDITY.as_duration();
-        *activated_until = time + validity.as_millis() as u64;
-        let wait = policy::renewal_wait(body.renewal_interval, Some(validity), random);
-        time + wait.as_millis() as u64
+        let validity = policy::VALIDITY.as_millis();
+        *activated_until = time + validity.0;
+        time + policy::renewal_wait(body.renewal_interval, Some(validity), random).0
     }
 
     fn run_client(

@@ -9,9 +9,9 @@ use super::{Asking, Client, Phase, new_cmid};
 use crate::discovery::Hosts;
 use crate::log::debug;
 use crate::policy::{self, Skew};
-use crate::time::{Now, UnixTime};
+use crate::time::{Millis, Now, UnixTime};
 use crate::trust::{Expected, Verified, Verifier};
-use crate::wire::{self, Frame, Method, Response, Verdict};
+use crate::wire::{self, Method, ResponseView, Verdict};
 
 impl<V: Verifier, H: Hosts> Client<'_, V, H> {
     /// Takes an answer to the pending request. All that follows from it is in what
@@ -32,30 +32,28 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
         outcome.inspect_err(|discard| debug!("answer discarded: {:?}", discard))
     }
 
-    /// The rest of the checks, and what follows from an accepted answer. Not inlined: what it needs of the stack need not be there
-    /// while signatures are verified.
+    /// The rest of the checks, and what follows from an accepted answer. Not inlined: what it needs of
+    /// the stack need not be there while signatures are verified.
     #[inline(never)]
     fn conclude(
         &mut self,
-        answer: Verified<&Frame>,
+        response: Verified<ResponseView<'_>>,
         now: Now,
         rng: &mut impl CryptoRng,
     ) -> Result<Outcome, Discard> {
         let Phase::Asking(asking) = self.phase else { return Err(Discard::NotAsked) };
-        let response = answer.response().map_err(Discard::Untrusted)?;
-        if !self.hosts.trusts(&response.certificate().claims.public_key) {
+        if !self.hosts.trusts(&response.certificate().public_key()) {
             return Err(Discard::HostNotTrusted);
         }
-        self.check_time(now, response.body.host_time)?;
-        let body = &response.body;
-        self.record.floor = self.record.floor.max(body.host_time);
-        self.activation_interval = policy::bounded_interval(body.activation_interval);
-        self.hosts.answered(matches!(body.verdict, Verdict::Granted { .. }));
+        let host_time = response.host_time();
+        self.check_time(now, host_time)?;
+        self.record.floor = self.record.floor.max(host_time);
+        self.activation_interval = policy::bounded_interval(response.activation_interval());
         self.unsaved = true;
-        let duplicate = body.duplicate;
-        debug!("host {} says {:?}, duplicate {:?}", asking.host, body.verdict, duplicate);
-        self.record.counted |= matches!(body.verdict, Verdict::Granted { .. });
-        let outcome = match body.verdict {
+        let (verdict, duplicate) = (response.verdict(), response.duplicate());
+        self.hosts.answered(matches!(verdict, Verdict::Granted { .. }));
+        debug!("host {} says {:?}, duplicate {:?}", asking.host, verdict, duplicate);
+        let outcome = match verdict {
             Verdict::Refused(refusal) => {
                 self.last_attempt = Some(Ok(Outcome::Refused(refusal)));
                 self.next_host(asking.rearmed, now, rng);
@@ -64,7 +62,7 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
             Verdict::Granted { count, .. }
                 if policy::meets_threshold(count, self.product.required_count) =>
             {
-                self.activate(&asking, &response, now, rng);
+                self.activate(&asking, response, now, rng);
                 Outcome::Activated { count }
             }
             Verdict::Granted { count, .. } => {
@@ -73,6 +71,7 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
                 Outcome::BelowThreshold { count, required }
             }
         };
+        self.record.counted = true;
         if duplicate {
             self.rearm_automatically(&asking, now, rng);
         }
@@ -92,7 +91,7 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
 
     /// The checks of PROTOCOL 11, in its order, as far as the client's clock and floor.
     #[inline(never)]
-    fn verify<'f>(&mut self, answer: &'f [u8]) -> Result<Verified<&'f Frame>, Discard> {
+    fn verify<'f>(&mut self, answer: &'f [u8]) -> Result<Verified<ResponseView<'f>>, Discard> {
         let Phase::Asking(asking) = &self.phase else { return Err(Discard::NotAsked) };
         let answer = wire::frame_from_slice(answer)
             .map_err(|malformed| Discard::Untrusted(malformed.into()))?;
@@ -101,9 +100,10 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
             method: Method::Count,
             product: self.product.coverage,
             roots: self.product.roots,
-            known_certificate: self.record.activation.as_ref().map(|held| &held.certificate),
+            known_certificate: None,
         };
-        self.known.verify(answer, &expected).map_err(Discard::Untrusted)
+        let held = self.record.activation.as_ref().map(|held| held.response().certificate());
+        self.known.verify(answer, &expected, held).map_err(Discard::Untrusted)
     }
 
     fn check_time(&self, now: Now, host_time: UnixTime) -> Result<(), Discard> {
@@ -123,15 +123,14 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
     fn activate(
         &mut self,
         asking: &Asking,
-        response: &Verified<Response>,
+        response: Verified<ResponseView<'_>>,
         now: Now,
         rng: &mut impl CryptoRng,
     ) {
-        let age = Span::begin_at(response.body.host_time, now);
-        self.record.activation = Activation::new(asking.frame, response, age);
+        let age = Span::begin_at(response.host_time(), now);
+        self.record.activation = Some(Activation::new(&asking.frame, response, age));
         self.record.previous_cmid = None;
-        self.record.out_of_tolerance = None;
-        self.rest_for_renewal(core::time::Duration::ZERO, now, rng);
+        self.rest_for_renewal(Millis::ZERO, now, rng);
         // The driver may have named other hardware while the request was on its way.
         self.check_hardware(now);
     }

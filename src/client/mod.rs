@@ -49,26 +49,26 @@ use rand_core::CryptoRng;
 use crate::discovery::{Hosts, Numbered};
 use crate::policy;
 use crate::storage::Corrupt;
-use crate::time::{Instant, Minutes, Now, UnixTime};
+use crate::time::{Instant, Millis, Minutes, Now, UnixTime};
 use crate::trust::{self, KnownCertificates, Verifier, VerifyingKey};
 use crate::wire::{Cmid, Frame, HostId, LicenceStatus};
 use record::Record;
 use span::Span;
 
 /// How long a client waits for its driver to bring an answer: longer than any transport takes.
-const EXCHANGE_LIMIT: Duration = Duration::from_secs(120);
+const EXCHANGE_LIMIT: Millis = Millis::from_secs(120);
 
 /// How often running time is saved. Without a calendar nothing else tells how much of a status has
 /// passed, and a device may be switched off every evening: what it ran since is lost each time.
-const fn checkpoint_interval(now: Now) -> Duration {
+const fn checkpoint_interval(now: Now) -> Millis {
     match now.clock {
-        Some(_) => Duration::from_secs(24 * 60 * 60),
-        None => Duration::from_secs(60 * 60),
+        Some(_) => Millis::from_secs(24 * 60 * 60),
+        None => Millis::from_secs(60 * 60),
     }
 }
 
 /// How often a coming end is warned about.
-const WARNING_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+const WARNING_INTERVAL: Millis = Millis::from_secs(24 * 60 * 60);
 
 /// One product on one machine. `V` is the implementation of Ed25519 that the product's roots bring;
 /// `H` is where hosts come from: numbers in the driver's list, or a
@@ -166,7 +166,8 @@ pub struct ActivationInfo {
 }
 
 // What a microcontroller spends on one client, beside its product and roots.
-const _: () = assert!(size_of::<Client<'static>>() <= 1024);
+const _: () =
+    assert!(size_of::<Client<'static>>() <= if usize::BITS == 32 { 1_024 } else { 1_040 });
 
 /// The product was rearmed by hand as often as it allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,7 +227,9 @@ impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
         rng: &mut impl CryptoRng,
     ) -> Self {
         let record = Record::new(new_cmid(rng), now);
-        Self { unsaved: true, ..Self::with_record(product, machine, hosts, record, now) }
+        let mut client = Self::with_record(product, machine, hosts, record, now);
+        client.unsaved = true;
+        client
     }
 
     /// As [`resume`](Client::resume), with any source of hosts.
@@ -242,15 +245,13 @@ impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
         now: Now,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, Corrupt> {
-        let mut known = KnownCertificates::new();
-        let (record, rejection) = Record::parse(image, product, &mut known, now)?;
+        let record = Record::new(Cmid::from_random([0; 16]), now);
         let mut client = Self::with_record(product, machine, hosts, record, now);
-        client.known = known;
-        client.rejection = rejection;
+        client.rejection = client.record.load(image, product, &mut client.known, now)?;
         client.check_host();
         if let Some(activation) = &client.record.activation {
             // The host's intervals prevail over the product's (PROTOCOL 5), also over a restart.
-            let interval = activation.activation_interval;
+            let interval = activation.response().activation_interval();
             client.activation_interval = policy::bounded_interval(interval);
         }
         client.check_hardware(now);
@@ -259,6 +260,7 @@ impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
         Ok(client)
     }
 
+    #[inline(never)]
     fn with_record(
         product: &'a Product<'a, V>,
         machine: Machine<'a>,
@@ -373,7 +375,7 @@ impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
         if self.record.rearms_used >= limit {
             return Err(RearmLimitReached { limit });
         }
-        self.record = self.record.rearmed(new_cmid(rng), now);
+        self.record.rearm(new_cmid(rng), now);
         self.phase = Phase::Resting { until: now.monotonic, retry_at: now.monotonic };
         self.unsaved = true;
         Ok(())
@@ -382,30 +384,14 @@ impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
     /// The licence at this moment.
     #[must_use]
     pub fn licence(&self, now: Now) -> Licence {
-        let running = |status, left: Option<Duration>| match left {
-            Some(Duration::ZERO) => Licence { status: LicenceStatus::Notification, left: None },
-            left => Licence { status, left },
-        };
-        let limits = &self.product.limits;
-        let Some(activation) = &self.record.activation else {
-            let left = self.record.grace.left_of(limits.initial_grace.as_duration(), now);
-            return running(LicenceStatus::InitialGrace, Some(left));
-        };
-        let validity = activation.validity(self.product);
-        let held = validity.map(|validity| activation.age.left_of(validity, now));
-        let Some(since) = &self.record.out_of_tolerance else {
-            return running(LicenceStatus::Licensed, held);
-        };
-        // No change of hardware prolongs anything: this grace ends with the activation at the latest.
-        let grace = since.left_of(limits.tolerance_grace.as_duration(), now);
-        let left = held.map_or(grace, |held| held.min(grace));
-        running(LicenceStatus::OutOfToleranceGrace, Some(left))
+        let (status, left) = self.standing(now);
+        Licence { status, left: left.map(Millis::as_duration) }
     }
 
     /// Whether the product is activated at this moment.
     #[must_use]
     pub fn is_activated(&self, now: Now) -> bool {
-        self.licence(now).status == LicenceStatus::Licensed
+        self.standing(now).0 == LicenceStatus::Licensed
     }
 
     /// The machine's id.
@@ -436,12 +422,13 @@ impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
     #[must_use]
     pub fn activation(&self) -> Option<ActivationInfo> {
         let activation = self.record.activation.as_ref()?;
+        let response = activation.response();
         Some(ActivationInfo {
-            host_id: trust::host_id(&activation.certificate.claims.public_key),
-            host_time: activation.host_time,
-            count: activation.count,
-            validity: activation.validity(self.product),
-            renewal_interval: policy::bounded_interval(activation.renewal_interval),
+            host_id: trust::host_id(&response.certificate().public_key()),
+            host_time: response.host_time(),
+            count: response.count(),
+            validity: activation.validity(self.product).map(Minutes::as_duration),
+            renewal_interval: policy::bounded_interval(response.renewal_interval()),
         })
     }
 
@@ -454,28 +441,47 @@ impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
     /// The site may have named the hosts it trusts after one of the others had granted something.
     fn check_host(&mut self) {
         let Some(activation) = &self.record.activation else { return };
-        if !self.hosts.trusts(&activation.certificate.claims.public_key) {
+        if !self.hosts.trusts(&activation.response().certificate().public_key()) {
             self.record.activation = None;
             self.rejection = Some(Rejection::HostNotTrusted);
         }
     }
 
+    /// The status of the licence, and the time left in it.
+    fn standing(&self, now: Now) -> (LicenceStatus, Option<Millis>) {
+        let (limits, held) = (&self.product.limits, self.record.activation.as_ref());
+        let (mut status, span, limit) = match held {
+            None => (LicenceStatus::InitialGrace, &self.record.grace, Some(limits.initial_grace)),
+            Some(held) => (LicenceStatus::Licensed, &held.age, held.validity(self.product)),
+        };
+        let mut left = limit.map(|limit| span.left_of(limit.as_millis(), now));
+        if let Some(since) = held.and_then(|held| held.out_of_tolerance) {
+            status = LicenceStatus::OutOfToleranceGrace;
+            // No change of hardware prolongs anything: this grace ends with the activation at the
+            // latest.
+            let grace = since.left_of(limits.tolerance_grace.as_millis(), now);
+            left = Some(left.map_or(grace, |left| left.min(grace)));
+        }
+        if left == Some(Millis::ZERO) {
+            return (LicenceStatus::Notification, None);
+        }
+        (status, left)
+    }
+
     /// Compares the hardware with that of the activation, and begins or ends the grace.
     fn check_hardware(&mut self, now: Now) {
-        let Some(activation) = &self.record.activation else { return };
-        let matches = activation.is_of(&self.machine, self.product);
-        match (matches, &self.record.out_of_tolerance) {
-            (true, Some(_)) => self.record.out_of_tolerance = None,
-            (false, None) => {
-                self.record.out_of_tolerance = Some(Span::begin(now, self.record.floor));
-            }
-            _ => return,
+        let Some(activation) = &mut self.record.activation else { return };
+        let is_changed = !activation.is_of(&self.machine, self.product);
+        if is_changed == activation.out_of_tolerance.is_some() {
+            return;
         }
+        activation.out_of_tolerance = is_changed.then(|| Span::begin(now, self.record.floor));
         self.unsaved = true;
         self.ask_now(now);
     }
 }
 
+#[inline(never)]
 fn new_cmid(rng: &mut impl CryptoRng) -> Cmid {
     let mut bytes = [0; 16];
     rng.fill_bytes(&mut bytes);

@@ -7,7 +7,7 @@ use crate::policy;
 use crate::time::Minutes;
 use crate::trust::{Root, TagKey, VerifyingKey};
 use crate::wire::{
-    ActivationId, ApplicationId, CountedId, Coverage, KeyId, Name, Request, Validity,
+    ActivationId, ApplicationId, CountedId, Coverage, KeyId, Name, RequestView, Validity,
 };
 
 /// The product that is to be activated, as its vendor built it.
@@ -73,10 +73,10 @@ impl Default for Limits {
 
 impl<V> Product<'_, V> {
     /// Whether a request was made by this edition of this product.
-    pub(super) fn made(&self, request: &Request<'_>) -> bool {
-        request.application_id == self.application_id
-            && request.activation_id == self.activation_id
-            && request.counted_id == self.counted_id
+    pub(super) fn made(&self, request: RequestView<'_>) -> bool {
+        request.application_id() == self.application_id
+            && request.activation_id() == self.activation_id
+            && request.counted_id() == self.counted_id
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a client remembers over a restart, and what of it is believed (PROTOCOL 11).
 
 use core::fmt;
-use core::time::Duration;
 
 use super::product::{Machine, Product};
 use super::span::Span;
@@ -10,11 +9,8 @@ use crate::cursor::{Reader, Writer};
 use crate::policy;
 use crate::storage::Corrupt;
 use crate::time::{Minutes, Now, UnixTime};
-use crate::trust::{Expected, KnownCertificates, Verified, Verifier, request_digest};
-use crate::wire::{
-    Certificate, Cmid, FRAME_LEN, Frame, Request, Response, ResponseBody, Signature, Validity,
-    Verdict,
-};
+use crate::trust::{Expected, KnownCertificates, Verified, Verifier};
+use crate::wire::{Cmid, FRAME_LEN, Frame, RequestView, ResponseView, Validity, Verdict};
 
 /// Bytes of a client's state, before the envelope that [`storage`](crate::storage) puts around it.
 pub const IMAGE_LEN: usize = 2 * 16 + 1 + 3 * SPAN_LEN + 8 + 2 * FRAME_LEN + 3;
@@ -31,29 +27,21 @@ pub(super) struct Record {
     pub(super) counted: bool,
     /// Since the first start or the last rearm by hand.
     pub(super) grace: Span,
-    /// Since the hardware was found changed beyond the tolerance; only with an activation.
-    pub(super) out_of_tolerance: Option<Span>,
     /// The latest host time ever accepted.
     pub(super) floor: UnixTime,
     pub(super) activation: Option<Activation>,
 }
 
-/// An accepted pair of request and response that activates. Of the response, what the request says
-/// as well is left out. `Debug` hides the request, which has the whole CMID in it.
+/// An accepted pair of request and response that activates. `Debug` hides the frames, which have the
+/// whole CMID in them.
 #[derive(Clone)]
-#[expect(clippy::struct_field_names, reason = "the activation interval is the protocol's own term")]
 pub(super) struct Activation {
     request: Frame,
-    pub(super) count: u32,
-    granted: Validity,
-    duplicate: bool,
-    pub(super) activation_interval: Minutes,
-    pub(super) renewal_interval: Minutes,
-    pub(super) host_time: UnixTime,
-    pub(super) certificate: Verified<Certificate>,
-    signature: Signature,
+    response: Frame,
     /// Since the host's time in the response.
     pub(super) age: Span,
+    /// Since the hardware was found changed beyond the tolerance.
+    pub(super) out_of_tolerance: Option<Span>,
 }
 
 impl Record {
@@ -65,23 +53,22 @@ impl Record {
             rearms_used: 0,
             counted: false,
             grace: Span::begin(now, floor),
-            out_of_tolerance: None,
             floor,
             activation: None,
         }
     }
 
-    /// The record after a rearm by hand. The previous CMID is the one that a host has a record of:
-    /// of a CMID that no host ever answered there is none to drop.
-    pub(super) fn rearmed(&self, fresh: Cmid, now: Now) -> Self {
-        let older = self.previous_cmid.filter(|_| !self.counted);
-        Self {
-            previous_cmid: older.or(Some(self.cmid)),
-            rearms_used: self.rearms_used.saturating_add(1),
-            grace: Span::begin(now, self.floor),
-            floor: self.floor,
-            ..Self::new(fresh, now)
+    /// Rearms by hand. The previous CMID is the one that a host has a record of: of a CMID that no host
+    /// ever answered there is none to drop.
+    pub(super) fn rearm(&mut self, fresh: Cmid, now: Now) {
+        if self.counted || self.previous_cmid.is_none() {
+            self.previous_cmid = Some(self.cmid);
         }
+        self.cmid = fresh;
+        self.counted = false;
+        self.rearms_used = self.rearms_used.saturating_add(1);
+        self.grace = Span::begin(now, self.floor);
+        self.activation = None;
     }
 
     /// Takes a new CMID after an automatic rearm. The old one becomes the previous one, unless an
@@ -106,99 +93,90 @@ impl Record {
             .u8(self.rearms_used)
             .u8(u8::from(self.counted));
         emit_span(&mut writer, Some(&self.grace), now);
-        writer.u8(u8::from(self.out_of_tolerance.is_some()));
-        emit_span(&mut writer, self.out_of_tolerance.as_ref(), now);
+        let activation = self.activation.as_ref();
+        let out_of_tolerance = activation.and_then(|held| held.out_of_tolerance.as_ref());
+        writer.u8(u8::from(out_of_tolerance.is_some()));
+        emit_span(&mut writer, out_of_tolerance, now);
         writer.u64(self.floor.as_secs());
-        writer.u8(u8::from(self.activation.is_some()));
-        emit_span(&mut writer, self.activation.as_ref().map(|activation| &activation.age), now);
-        match &self.activation {
-            Some(activation) => {
-                writer.put(&activation.request).put(&activation.response().emit());
-            }
-            None => {
-                writer.put(&[0; FRAME_LEN]).put(&[0; FRAME_LEN]);
-            }
+        writer.u8(u8::from(activation.is_some()));
+        emit_span(&mut writer, activation.map(|held| &held.age), now);
+        // Where there is none, the image ends in zeros.
+        if let Some(activation) = activation {
+            writer.put(&activation.request).put(&activation.response).finish();
         }
-        writer.finish();
         image
     }
 
     /// Reads a state. The activation in it is verified again; when it is not believed, the rest of
-    /// the state stands and the reason is returned beside it.
-    pub(super) fn parse(
+    /// the state stands and the reason is returned.
+    ///
+    /// # Errors
+    ///
+    /// The image breaks a rule; the record is then of no use.
+    pub(super) fn load(
+        &mut self,
         image: &[u8],
         product: &Product<'_, impl Verifier>,
         known: &mut KnownCertificates,
         now: Now,
-    ) -> Result<(Self, Option<Rejection>), Corrupt> {
+    ) -> Result<Option<Rejection>, Corrupt> {
         let mut reader = Reader::new(image);
-        let cmid = reader.checked(Reader::array, Cmid::new)?;
-        let previous_cmid = Cmid::new(reader.array()?);
-        let rearms_used = reader.u8()?;
-        let counted = parse_flag(&mut reader)?;
-        let grace = parse_span(&mut reader, now)?;
-        let is_out_of_tolerance = parse_flag(&mut reader)?;
-        let out_of_tolerance = parse_span(&mut reader, now)?;
-        let floor = UnixTime::from_secs(reader.u64()?);
-        let has_activation = parse_flag(&mut reader)?;
-        let age = parse_span(&mut reader, now)?;
-        let request: Frame = reader.array()?;
-        let response: Frame = reader.array()?;
+        if let Some(cmid) = reader.checked(Reader::array, Cmid::new) {
+            self.cmid = cmid;
+        }
+        self.previous_cmid = Cmid::new(reader.array());
+        self.rearms_used = reader.u8();
+        self.counted = reader.flag();
+        self.grace = parse_span(&mut reader, now);
+        let is_out_of_tolerance = reader.flag();
+        let out_of_tolerance = parse_span(&mut reader, now);
+        self.floor = UnixTime::from_secs(reader.u64());
+        let has_activation = reader.flag();
+        let age = parse_span(&mut reader, now);
+        let frames = (reader.chunk(), reader.chunk());
         reader.finish()?;
-        let mut record = Self {
-            cmid,
-            previous_cmid,
-            rearms_used,
-            counted,
-            grace,
-            out_of_tolerance: None,
-            floor,
-            activation: None,
+        let (Some(request), Some(response), true) = (frames.0, frames.1, has_activation) else {
+            return Ok(None);
         };
-        if !has_activation {
-            return Ok((record, None));
-        }
-        match record.believe(&request, &response, product, known) {
-            Ok(response) => {
-                // The mark is signed; the stored copy of it is not, and would prolong the validity.
-                let age = age.marked(response.body.host_time);
-                record.out_of_tolerance = is_out_of_tolerance.then_some(out_of_tolerance);
-                record.floor = record.floor.max(response.body.host_time);
-                record.activation = Activation::new(request, &response, age);
-                Ok((record, None))
-            }
-            Err(rejection) => Ok((record, Some(rejection))),
-        }
+        let response = match self.believe(request, response, product, known) {
+            Ok(response) => response,
+            Err(rejection) => return Ok(Some(rejection)),
+        };
+        self.floor = self.floor.max(response.host_time());
+        // The mark is signed; the stored copy of it is not, and would prolong the validity.
+        let age = age.marked(response.host_time());
+        let activation = self.activation.insert(Activation::new(request, response, age));
+        activation.out_of_tolerance = is_out_of_tolerance.then_some(out_of_tolerance);
+        Ok(None)
     }
 
     /// Verifies a stored activation like a fresh response, except that its age is allowed, and that
     /// it is this machine's. The fingerprint is not looked at here: a mismatch is a state, not a
     /// forgery.
-    fn believe(
+    fn believe<'f>(
         &self,
         request_frame: &Frame,
-        response: &Frame,
+        response: &'f Frame,
         product: &Product<'_, impl Verifier>,
         known: &mut KnownCertificates,
-    ) -> Result<Verified<Response>, Rejection> {
-        let request = Request::parse(request_frame)
-            .map_err(|malformed| Rejection::Untrusted(malformed.into()))?;
-        if !product.made(&request) {
+    ) -> Result<Verified<ResponseView<'f>>, Rejection> {
+        let request = RequestView::new(request_frame);
+        if !product.made(request) {
             return Err(Rejection::OtherProduct);
         }
-        if request.cmid != self.cmid && Some(request.cmid) != self.previous_cmid {
+        let cmid = request.cmid();
+        if cmid != Some(self.cmid) && (cmid.is_none() || cmid != self.previous_cmid) {
             return Err(Rejection::OtherMachine);
         }
         let expected = Expected {
             request: request_frame,
-            method: request.method,
+            method: request.method(),
             product: product.coverage,
             roots: product.roots,
             known_certificate: None,
         };
-        let response = known.verify(response, &expected).and_then(Verified::response);
-        let response = response.map_err(Rejection::Untrusted)?;
-        match response.body.verdict {
+        let response = known.verify(response, &expected, None).map_err(Rejection::Untrusted)?;
+        match response.verdict() {
             Verdict::Granted { count, .. }
                 if policy::meets_threshold(count, product.required_count) =>
             {
@@ -210,66 +188,38 @@ impl Record {
 }
 
 impl Activation {
-    /// `None` for a refusal, which activates nothing.
-    pub(super) fn new(request: Frame, response: &Verified<Response>, age: Span) -> Option<Self> {
-        let body = &response.body;
-        let Verdict::Granted { count, validity } = body.verdict else { return None };
-        Some(Self {
-            request,
-            count,
-            granted: validity,
-            duplicate: body.duplicate,
-            activation_interval: body.activation_interval,
-            renewal_interval: body.renewal_interval,
-            host_time: body.host_time,
-            certificate: response.certificate(),
-            signature: response.signature,
-            age,
-        })
+    /// The response grants, and was verified as the answer to the request.
+    pub(super) fn new(request: &Frame, response: Verified<ResponseView<'_>>, age: Span) -> Self {
+        Self { request: *request, response: *response.frame(), age, out_of_tolerance: None }
     }
 
-    /// The whole response again.
-    fn response(&self) -> Response {
-        let body = ResponseBody {
-            verdict: Verdict::Granted { count: self.count, validity: self.granted },
-            duplicate: self.duplicate,
-            activation_interval: self.activation_interval,
-            renewal_interval: self.renewal_interval,
-            host_time: self.host_time,
-            request_digest: request_digest(&self.request),
-            certificate: *self.certificate,
-        };
-        Response { body, signature: self.signature }
+    pub(super) const fn response(&self) -> ResponseView<'_> {
+        ResponseView::parsed_before(&self.response)
     }
 
     /// The CMID it was granted to.
     pub(super) fn cmid(&self) -> Option<Cmid> {
-        Request::parse(&self.request).ok().map(|request| request.cmid)
+        RequestView::new(&self.request).cmid()
     }
 
     /// Whether the machine still has the hardware that was activated.
     pub(super) fn is_of<V>(&self, machine: &Machine<'_>, product: &Product<'_, V>) -> bool {
-        // The frame was parsed when it was made or believed.
-        Request::parse(&self.request).is_ok_and(|request| {
-            product.matching.same_machine(&request.fingerprint, &machine.fingerprint)
-        })
+        let activated = RequestView::new(&self.request).fingerprint();
+        product.matching.same_machine(&activated, &machine.fingerprint)
     }
 
     /// How long it lasts; `None` for ever.
-    pub(super) fn validity<V>(&self, product: &Product<'_, V>) -> Option<Duration> {
-        match policy::capped_validity(self.granted, product.limits.maximum_validity) {
+    pub(super) fn validity<V>(&self, product: &Product<'_, V>) -> Option<Minutes> {
+        match policy::capped_validity(self.response().validity(), product.limits.maximum_validity) {
             Validity::Perpetual => None,
-            Validity::For(minutes) => Some(minutes.as_duration()),
+            Validity::For(minutes) => Some(minutes),
         }
     }
 }
 
 impl fmt::Debug for Activation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Activation")
-            .field("response", &self.response())
-            .field("age", &self.age)
-            .finish_non_exhaustive()
+        f.debug_struct("Activation").field("age", &self.age).finish_non_exhaustive()
     }
 }
 
@@ -278,14 +228,7 @@ fn emit_span(writer: &mut Writer<'_>, span: Option<&Span>, now: Now) {
     writer.u64(since.as_secs()).u64(ran);
 }
 
-fn parse_span(reader: &mut Reader<'_>, now: Now) -> Result<Span, Corrupt> {
-    Ok(Span::resume(UnixTime::from_secs(reader.u64()?), reader.u64()?, now))
-}
-
-pub(super) fn parse_flag(reader: &mut Reader<'_>) -> Result<bool, Corrupt> {
-    reader.checked(Reader::u8, |byte| match byte {
-        0 => Some(false),
-        1 => Some(true),
-        _ => None,
-    })
+#[inline(never)]
+fn parse_span(reader: &mut Reader<'_>, now: Now) -> Span {
+    Span::resume(UnixTime::from_secs(reader.u64()), reader.u64(), now)
 }

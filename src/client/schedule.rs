@@ -8,7 +8,7 @@ use super::step::{Event, Failure};
 use super::{Asking, Client, EXCHANGE_LIMIT, Finding, Phase, WARNING_INTERVAL};
 use crate::discovery::{Hosts, Next};
 use crate::policy;
-use crate::time::{Instant, Minutes, Now, less};
+use crate::time::{Instant, Millis, Minutes, Now};
 use crate::trust::{TagSchedule, Verifier};
 use crate::wire::{LicenceStatus, Method, Nonce, Request};
 
@@ -21,25 +21,25 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
         if core::mem::take(&mut self.rearm_to_report) {
             return Some(Event::Rearmed);
         }
-        let licence = self.licence(now);
-        if licence.status != self.reported {
-            let from = core::mem::replace(&mut self.reported, licence.status);
-            return Some(Event::StatusChanged { from, to: licence.status });
+        let (status, left) = self.standing(now);
+        if status != self.reported {
+            let from = core::mem::replace(&mut self.reported, status);
+            return Some(Event::StatusChanged { from, to: status });
         }
-        let left = licence.left.filter(|left| *left <= self.warning_period())?;
+        let left = left.filter(|left| *left <= self.warning_period())?;
         // While a renewal is due or on its way it has not failed.
         let renewing = !matches!(self.phase, Phase::Resting { .. }) || self.is_due(now);
-        if licence.status != LicenceStatus::Licensed || renewing || now.monotonic < self.warn_at {
+        if status != LicenceStatus::Licensed || renewing || now.monotonic < self.warn_at {
             return None;
         }
         self.warn_at = now.monotonic.after(WARNING_INTERVAL);
-        Some(Event::ExpiresSoon { left })
+        Some(Event::ExpiresSoon { left: Duration::from_secs(left.as_secs()) })
     }
 
-    fn warning_period(&self) -> Duration {
+    fn warning_period(&self) -> Millis {
         let activation = self.record.activation.as_ref();
         let validity = activation.and_then(|activation| activation.validity(self.product));
-        policy::warning_period(validity.unwrap_or(Duration::MAX))
+        policy::warning_period(validity.map_or(Millis::MAX, Minutes::as_millis))
     }
 
     pub(super) fn is_due(&self, now: Now) -> bool {
@@ -55,21 +55,21 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
     /// checkpoint.
     pub(super) fn wake_at(&self, now: Now) -> Instant {
         let Phase::Resting { until, retry_at } = self.phase else { return self.checkpoint_at };
-        let licence = self.licence(now);
+        let (status, left) = self.standing(now);
         let mut wake = until.min(self.checkpoint_at);
-        if let Some(left) = licence.left {
+        if let Some(left) = left {
             wake = wake.min(now.monotonic.after(left));
         }
-        if licence.status == LicenceStatus::Licensed {
-            if let Some(left) = licence.left {
-                let until_warning = less(left, self.warning_period());
+        if status == LicenceStatus::Licensed {
+            if let Some(left) = left {
+                let until_warning = left.less(self.warning_period());
                 wake = wake.min(now.monotonic.after(until_warning).max(self.warn_at));
             }
         } else {
             wake = wake.min(retry_at);
         }
         // A status that ends within the clock's own tick would otherwise be asked for at once.
-        wake.max(now.monotonic.after(Duration::from_millis(1)))
+        wake.max(now.monotonic.after(Millis(1)))
     }
 
     /// The next host of the round, or what is to be found out first, or a wait for the activation
@@ -99,17 +99,17 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
 
     /// Makes a new request for a host.
     pub(super) fn ask(&mut self, host: u8, rearmed: bool, now: Now, rng: &mut impl CryptoRng) {
-        let licence = self.licence(now);
+        let (status, left) = self.standing(now);
         let mut nonce = [0; 16];
         rng.fill_bytes(&mut nonce);
         let product = self.product;
         let request = Request {
             virtual_machine: self.machine.virtual_machine,
-            renewal: licence.status == LicenceStatus::Licensed,
-            licence_status: licence.status,
+            renewal: status == LicenceStatus::Licensed,
+            licence_status: status,
             method: Method::Count,
             required_count: product.required_count,
-            time_left: licence.left.map_or(Minutes(0), Minutes::from_duration),
+            time_left: left.map_or(Minutes(0), Minutes::around),
             application_id: product.application_id,
             activation_id: product.activation_id,
             counted_id: product.counted_id,
@@ -121,33 +121,28 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
             workstation_name: self.machine.workstation_name,
             key_id: product.key_id,
         };
-        let frame = TagSchedule::new(&product.tag_key).seal(&request);
+        let frame = TagSchedule::new(&product.tag_key).seal_last(&request);
         let deadline = now.monotonic.after(EXCHANGE_LIMIT);
         self.phase = Phase::Asking(Asking { frame, host, sent: false, rearmed, deadline });
     }
 
     /// Rests for a spread activation interval.
     pub(super) fn rest_for_retry(&mut self, now: Now, rng: &mut impl CryptoRng) {
-        let wait = policy::spread(self.activation_interval.as_duration(), rng.next_u32());
+        let wait = policy::spread(self.activation_interval, rng.next_u32());
         let until = now.monotonic.after(wait);
         self.phase = Phase::Resting { until, retry_at: until };
     }
 
     /// Rests until the renewal, of which `elapsed` has passed.
-    pub(super) fn rest_for_renewal(
-        &mut self,
-        elapsed: Duration,
-        now: Now,
-        rng: &mut impl CryptoRng,
-    ) {
+    pub(super) fn rest_for_renewal(&mut self, elapsed: Millis, now: Now, rng: &mut impl CryptoRng) {
         let Some(activation) = &self.record.activation else {
             return self.rest_for_retry(now, rng);
         };
-        let interval = activation.renewal_interval;
-        let wait =
-            policy::renewal_wait(interval, activation.validity(self.product), rng.next_u32());
-        let until = now.monotonic.after(less(wait, elapsed));
-        let retry = policy::spread(self.activation_interval.as_duration(), rng.next_u32());
+        let interval = activation.response().renewal_interval();
+        let validity = activation.validity(self.product);
+        let wait = policy::renewal_wait(interval, validity.map(Minutes::as_millis), rng.next_u32());
+        let until = now.monotonic.after(wait.less(elapsed));
+        let retry = policy::spread(self.activation_interval, rng.next_u32());
         self.phase = Phase::Resting { until, retry_at: now.monotonic.after(retry) };
     }
 
@@ -159,7 +154,7 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
         if !self.is_activated(now) {
             return;
         }
-        let elapsed = if now.clock.is_some() { activation.age.elapsed(now) } else { Duration::MAX };
+        let elapsed = if now.clock.is_some() { activation.age.elapsed(now) } else { Millis::MAX };
         self.rest_for_renewal(elapsed, now, rng);
         let wait = policy::start_wait(self.activation_interval, rng.next_u32());
         let least = now.monotonic.after(wait);

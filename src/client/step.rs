@@ -54,7 +54,7 @@ pub enum Event {
     },
     /// The activation ends soon and could not be renewed. Repeated once a day.
     ExpiresSoon {
-        /// Time left, at most 30 days.
+        /// Time left, in whole seconds, at most 30 days.
         left: Duration,
     },
     /// The stored activation is not believed: it was edited, or made for another product, machine

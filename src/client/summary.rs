@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::record::{IMAGE_LEN, parse_flag};
+use super::record::IMAGE_LEN;
 use crate::cursor::Reader;
 use crate::storage::Corrupt;
 use crate::time::UnixTime;
@@ -63,18 +63,20 @@ impl ImageSummary {
 /// field, without believing it.
 pub fn describe_image(image: &[u8]) -> Result<ImageSummary, Corrupt> {
     let mut reader = Reader::new(image);
-    let cmid = reader.checked(Reader::array, Cmid::new)?;
-    let previous_cmid = Cmid::new(reader.array()?);
-    let rearms_used = reader.u8()?;
-    let counted = parse_flag(&mut reader)?;
-    let grace = span(&mut reader)?;
-    let is_out_of_tolerance = parse_flag(&mut reader)?;
-    let out_of_tolerance = span(&mut reader)?;
-    let floor = UnixTime::from_secs(reader.u64()?);
-    let has_activation = parse_flag(&mut reader)?;
-    let age = span(&mut reader)?;
-    let (request, response) = (reader.array()?, reader.array()?);
+    let cmid = reader.checked(Reader::array, Cmid::new);
+    let previous_cmid = Cmid::new(reader.array());
+    let rearms_used = reader.u8();
+    let counted = reader.flag();
+    let grace = span(&mut reader);
+    let is_out_of_tolerance = reader.flag();
+    let out_of_tolerance = span(&mut reader);
+    let floor = UnixTime::from_secs(reader.u64());
+    let has_activation = reader.flag();
+    let age = span(&mut reader);
+    let (request, response) = (reader.array(), reader.array());
     reader.finish()?;
+    // Where there is none, the reading did not end well.
+    let cmid = cmid.ok_or(Corrupt { offset: 0 })?;
     Ok(ImageSummary {
         cmid,
         previous_cmid,
@@ -87,10 +89,10 @@ pub fn describe_image(image: &[u8]) -> Result<ImageSummary, Corrupt> {
     })
 }
 
-fn span(reader: &mut Reader<'_>) -> Result<StoredSpan, Corrupt> {
-    let since = reader.u64()?;
+fn span(reader: &mut Reader<'_>) -> StoredSpan {
+    let since = reader.u64();
     let since = (since != 0).then_some(UnixTime::from_secs(since));
-    Ok(StoredSpan { since, ran_secs: reader.u64()? })
+    StoredSpan { since, ran_secs: reader.u64() }
 }
 
 impl fmt::Debug for StoredActivation {

@@ -29,12 +29,11 @@ pub use snapshot::{RestoreFailure, Restored, SnapshotTooLong};
 pub use summary::{PoolSummary, SnapshotSummary, describe_snapshot};
 
 use core::fmt;
-use core::time::Duration;
 
 use crate::log::debug;
 use crate::policy::{self, Skew};
 use crate::table::{Observation, RECORD_LIFE};
-use crate::time::{EpochMinute, Instant, Minutes, Now, UnixTime, less};
+use crate::time::{EpochMinute, Instant, Minutes, Now, UnixTime};
 use crate::trust::{self, BadTag, ParsedRequest, Signer, TagKey, TagSchedule, Verified};
 use crate::wire::{
     self, Certificate, Digest, Frame, KeyId, Method, Refusal, Request, ResponseBody, Validity,
@@ -341,10 +340,6 @@ fn check(
     }
 }
 
-fn whole_minutes(span: Duration) -> u32 {
-    u32::try_from(span.as_secs() / 60).unwrap_or(u32::MAX)
-}
-
 /// The tables' own time, in minutes.
 ///
 /// It advances with the monotonic clock, so that a calendar clock that jumps neither expires all
@@ -379,17 +374,17 @@ impl TableTime {
                 minute
             }
             Self::Running { mut minute, since, saved_at } => {
-                let ran = now.monotonic.since(since);
+                let ran = now.monotonic.millis_since(since);
                 // A calendar that shows an earlier time than it did tells nothing.
                 let saved_at = saved_at.zip(now.clock).filter(|(saved, clock)| clock >= saved);
                 if let Some((saved, clock)) = saved_at {
-                    let down = less(clock.since(saved), ran);
+                    let down = clock.millis_since(saved).less(ran);
                     // No record outlives that: more brings only nearer to the end of the scale.
-                    let down = whole_minutes(down).min(RECORD_LIFE.0);
+                    let down = Minutes::within(down).min(RECORD_LIFE).0;
                     minute = EpochMinute(minute.0.saturating_add(down));
                     *self = Self::Running { minute, since, saved_at: None };
                 }
-                EpochMinute(minute.0.saturating_add(whole_minutes(ran)))
+                EpochMinute(minute.0.saturating_add(Minutes::within(ran).0))
             }
         }
     }
@@ -398,7 +393,8 @@ impl TableTime {
     fn calendar(&self, now: Now) -> UnixTime {
         match *self {
             Self::Running { saved_at: Some(saved), since, .. } => {
-                saved.after(now.monotonic.since(since))
+                let ran = now.monotonic.millis_since(since).as_secs();
+                UnixTime::from_secs(saved.as_secs().saturating_add(ran))
             }
             _ => now.clock.unwrap_or_default(),
         }

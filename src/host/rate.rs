@@ -11,7 +11,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::keyed_hash::keyed_hash;
-use crate::time::Instant;
+use crate::time::{Instant, Millis};
 
 const WAYS: usize = 4;
 
@@ -61,7 +61,10 @@ impl RateLimit {
 
 /// Remembers `SOURCES` sources, a multiple of 4. `Debug` hides the hash key.
 pub(super) struct RateLimiter<const SOURCES: usize> {
-    limit: RateLimit,
+    /// Time in which a source earns one more request; none when there is no limit.
+    interval: Millis,
+    /// The most that a source may have used: its burst but for one request.
+    ahead: Millis,
     hash_key: [u8; 16],
     places: [Place; SOURCES],
 }
@@ -79,23 +82,23 @@ impl<const SOURCES: usize> RateLimiter<SOURCES> {
         let place = Place { source: Source::UNKNOWN, whole_at: Instant::ZERO };
         // What the clock cannot show would never use up any credit.
         let RateLimit { burst, interval } = limit;
-        let part = u64::from(interval.subsec_nanos().div_ceil(1_000_000));
-        let interval =
-            Duration::from_millis(interval.as_secs().saturating_mul(1_000).saturating_add(part));
-        Self { limit: RateLimit { burst, interval }, hash_key, places: [place; SOURCES] }
+        let part = interval.subsec_nanos().div_ceil(1_000_000);
+        let interval = Millis::from_secs(interval.as_secs()).0.saturating_add(part.into());
+        let ahead = interval.saturating_mul(burst.saturating_sub(1).into());
+        let [interval, ahead] = [interval, ahead].map(Millis);
+        Self { interval, ahead, hash_key, places: [place; SOURCES] }
     }
 
     /// Whether this source may ask now. A refused attempt costs it nothing.
     pub(super) fn allows(&mut self, source: Source, now: Instant) -> bool {
-        let RateLimit { burst, interval } = self.limit;
-        if interval.is_zero() {
+        let Self { interval, ahead, .. } = *self;
+        if interval == Millis::ZERO {
             return true;
         }
         let Some(place) = self.place(source) else { return true };
         let whole_at = place.whole_at.max(now);
         // With `n` requests of credit used, whole_at - now is n intervals.
-        let ahead = interval.saturating_mul(burst.max(1).saturating_sub(1));
-        if whole_at.since(now) > ahead {
+        if whole_at.millis_since(now) > ahead {
             return false;
         }
         place.whole_at = whole_at.after(interval);
@@ -104,9 +107,10 @@ impl<const SOURCES: usize> RateLimiter<SOURCES> {
 
     fn place(&mut self, source: Source) -> Option<&mut Place> {
         let sets = self.places.as_chunks_mut::<WAYS>().0;
-        let hash = keyed_hash(&self.hash_key, &source.0);
-        let index = hash.checked_rem(sets.len() as u64)?;
-        let set = sets.get_mut(usize::try_from(index).ok()?)?;
+        // Scaled to the number of sets: cheaper than a remainder, and as even.
+        let hash = u64::from(keyed_hash(&self.hash_key, &source.0) as u32);
+        let index = hash.wrapping_mul(sets.len() as u64) >> 32;
+        let set = sets.get_mut(index as usize)?;
         let known = set.iter().position(|place| place.source == source);
         let chosen = known.or_else(|| {
             let places = set.iter().enumerate();
@@ -122,7 +126,10 @@ impl<const SOURCES: usize> RateLimiter<SOURCES> {
 
 impl<const SOURCES: usize> fmt::Debug for RateLimiter<SOURCES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimiter").field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("RateLimiter")
+            .field("interval", &self.interval)
+            .field("ahead", &self.ahead)
+            .finish_non_exhaustive()
     }
 }
 

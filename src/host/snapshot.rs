@@ -102,14 +102,14 @@ impl<const RECORDS: usize, const SOURCES: usize> Host<'_, RECORDS, SOURCES> {
 
     fn try_restore(&mut self, now: Now, snapshot: &[u8]) -> Result<Restored, RestoreFailure> {
         let mut reader = Reader::new(snapshot);
-        let minute = EpochMinute(reader.u32()?);
-        let taken_at = UnixTime::from_secs(reader.u64()?);
-        self.counters.granted = reader.u32()?;
+        let minute = EpochMinute(reader.u32());
+        let taken_at = UnixTime::from_secs(reader.u64());
+        self.counters.granted = reader.u32();
         for counter in self.counters.refused.iter_mut().chain(&mut self.counters.silent) {
-            *counter = reader.u32()?;
+            *counter = reader.u32();
         }
         let mut restored = Restored::default();
-        for _ in 0..reader.u16()? {
+        for _ in 0..reader.u16() {
             self.restore_pool(&mut reader, &mut restored)?;
         }
         reader.finish()?;
@@ -125,10 +125,11 @@ impl<const RECORDS: usize, const SOURCES: usize> Host<'_, RECORDS, SOURCES> {
         reader: &mut Reader<'_>,
         restored: &mut Restored,
     ) -> Result<(), RestoreFailure> {
-        let counted_id = CountedId(reader.array()?);
-        let counters = parse_counters(reader)?;
-        let limit = reader.u32()?;
-        let count = reader.u32()?;
+        let counted_id = CountedId(reader.array());
+        let counters = parse_counters(reader);
+        let limit = reader.u32();
+        let count = reader.u32();
+        reader.so_far()?;
         let pool = self.pools.iter_mut().find(|pool| pool.counted_id == counted_id);
         let Some(pool) = pool else {
             for _ in 0..count {
@@ -146,13 +147,9 @@ impl<const RECORDS: usize, const SOURCES: usize> Host<'_, RECORDS, SOURCES> {
         for _ in 0..left_out {
             parse_record(reader)?;
         }
-        let mut damage = None;
-        let records = (left_out..count)
-            .map_while(|_| parse_record(reader).map_err(|corrupt| damage = Some(corrupt)).ok());
+        let records = (left_out..count).map_while(|_| parse_record(reader).ok());
         let result = pool.table.restore(limit, records);
-        if let Some(corrupt) = damage {
-            return Err(RestoreFailure::Corrupt(corrupt));
-        }
+        reader.so_far()?;
         result.map_err(RestoreFailure::Table)?;
         pool.counters = counters;
         restored.pools = restored.pools.saturating_add(1);
@@ -177,25 +174,27 @@ fn emit_pool<const N: usize>(writer: &mut Writer<'_>, pool: &Pool<'_, N>) {
     }
 }
 
-pub(super) fn parse_counters(reader: &mut Reader<'_>) -> Result<PoolCounters, Corrupt> {
+pub(super) fn parse_counters(reader: &mut Reader<'_>) -> PoolCounters {
     let mut counters = PoolCounters {
-        requests: reader.u32()?,
-        failed: reader.u32()?,
-        required_count: reader.u32()?,
+        requests: reader.u32(),
+        failed: reader.u32(),
+        required_count: reader.u32(),
         ..PoolCounters::default()
     };
     for counter in &mut counters.by_licence_status {
-        *counter = reader.u32()?;
+        *counter = reader.u32();
     }
-    Ok(counters)
+    counters
 }
 
 pub(super) fn parse_record(reader: &mut Reader<'_>) -> Result<Record, Corrupt> {
-    Ok(Record {
-        cmid: reader.checked(Reader::array, Cmid::new)?,
-        fingerprint: Fingerprint::from_bytes(reader.array()?),
-        last_seen: EpochMinute(reader.u32()?),
-    })
+    let cmid = reader.checked(Reader::array, Cmid::new);
+    let fingerprint = Fingerprint::from_bytes(reader.array());
+    let last_seen = EpochMinute(reader.u32());
+    reader.so_far()?;
+    // Where there is none, the line before has said so.
+    let cmid = cmid.ok_or(Corrupt { offset: 0 })?;
+    Ok(Record { cmid, fingerprint, last_seen })
 }
 
 impl From<Corrupt> for RestoreFailure {

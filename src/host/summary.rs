@@ -49,14 +49,14 @@ pub fn describe_snapshot(
     mut pool: impl FnMut(&SnapshotSummary, &PoolSummary),
 ) -> Result<SnapshotSummary, Corrupt> {
     let mut reader = Reader::new(snapshot);
-    let minute = EpochMinute(reader.u32()?);
-    let taken_at = reader.u64()?;
-    let mut counters = HostCounters { granted: reader.u32()?, ..HostCounters::default() };
+    let minute = EpochMinute(reader.u32());
+    let taken_at = reader.u64();
+    let mut counters = HostCounters { granted: reader.u32(), ..HostCounters::default() };
     for counter in counters.refused.iter_mut().chain(&mut counters.silent) {
-        *counter = reader.u32()?;
+        *counter = reader.u32();
     }
     let taken_at = (taken_at != 0).then_some(UnixTime::from_secs(taken_at));
-    let summary = SnapshotSummary { minute, taken_at, counters, pools: reader.u16()? };
+    let summary = SnapshotSummary { minute, taken_at, counters, pools: reader.u16() };
     let mut offset = HEADER_LEN;
     for _ in 0..summary.pools {
         let found = describe_pool(&mut reader, offset)?;
@@ -68,9 +68,10 @@ pub fn describe_snapshot(
 }
 
 fn describe_pool(reader: &mut Reader<'_>, offset: usize) -> Result<PoolSummary, Corrupt> {
-    let counted_id = CountedId(reader.array()?);
-    let counters = parse_counters(reader)?;
-    let (limit, records) = (reader.u32()?, reader.u32()?);
+    let counted_id = CountedId(reader.array());
+    let counters = parse_counters(reader);
+    let (limit, records) = (reader.u32(), reader.u32());
+    reader.so_far()?;
     let (mut oldest, mut newest) = (None, None);
     for _ in 0..records {
         let seen = parse_record(reader)?.last_seen;

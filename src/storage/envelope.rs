@@ -4,8 +4,8 @@ use core::fmt;
 
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 
-use super::{Corrupt, Kind};
-use crate::cursor::{Reader, Writer};
+use super::Kind;
+use crate::cursor::{Writer, part};
 
 /// The version of the payloads' formats that this crate writes, and the newest that it reads.
 pub const VERSION: u8 = 1;
@@ -206,16 +206,18 @@ struct Header {
 impl Header {
     /// Looks at the bytes of a slot; an image that ends after `buffer` bytes cannot be whole.
     fn of(bytes: &[u8], buffer: usize) -> Result<Self, Damage> {
-        let ended = |_: Corrupt| Damage::Truncated { length: bytes.len(), image: ENVELOPE_LEN };
-        let mut reader = Reader::new(bytes);
-        if reader.array().map_err(ended)? != MAGIC {
-            return Err(Damage::Magic);
+        match bytes.first_chunk() {
+            Some(magic) if *magic != MAGIC => return Err(Damage::Magic),
+            _ => {}
         }
-        let version = reader.u8().map_err(ended)?;
-        let kind = reader.u8().map_err(ended)?;
-        let reserved = reader.u16().map_err(ended)?;
-        let sequence = reader.u64().map_err(ended)?;
-        let payload_len = reader.u32().map_err(ended)? as usize;
+        let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
+            return Err(Damage::Truncated { length: bytes.len(), image: ENVELOPE_LEN });
+        };
+        let [version] = *part::<4, _, _>(header);
+        let [kind] = *part::<5, _, _>(header);
+        let reserved = u16::from_be_bytes(*part::<6, _, _>(header));
+        let sequence = u64::from_be_bytes(*part::<8, _, _>(header));
+        let payload_len = u32::from_be_bytes(*part::<16, _, _>(header)) as usize;
         let image = image_len(payload_len);
         let Some((covered, checksum)) =
             bytes.get(..image).and_then(<[u8]>::split_last_chunk::<CHECKSUM_LEN>)

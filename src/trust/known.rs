@@ -2,7 +2,8 @@
 
 use super::response::verify_unless;
 use super::{Expected, Untrusted, Verified, Verifier, label};
-use crate::wire::{self, Certificate, Frame};
+use crate::cursor::part;
+use crate::wire::{CertificateView, Frame, ResponseView};
 
 /// The two certificates that verified last, for a client that hears the same one or two hosts again
 /// and again: each costs it one signature then, not two.
@@ -14,53 +15,51 @@ use crate::wire::{self, Certificate, Frame};
 /// It lives in memory only and belongs to one set of root keys.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KnownCertificates {
-    latest: Option<Mark>,
-    other: Option<Mark>,
+    latest: Mark,
+    other: Mark,
 }
 
+/// All zero when there is none: no certificate has that digest.
 type Mark = [u8; 16];
+
+const NONE: Mark = [0; 16];
 
 impl KnownCertificates {
     pub(crate) const fn new() -> Self {
-        Self { latest: None, other: None }
+        Self { latest: NONE, other: NONE }
     }
 
     /// [`verify_response`](super::verify_response), which remembers the certificate that it
-    /// verifies, and verifies none that is remembered. The response itself is not read yet: it would
-    /// take space on the stack.
+    /// verifies, and verifies none that is remembered or the same as `held`, which has been verified.
     pub(crate) fn verify<'f, V: Verifier>(
         &mut self,
         frame: &'f Frame,
         expected: &Expected<'_, V>,
-    ) -> Result<Verified<&'f Frame>, Untrusted> {
+        held: Option<CertificateView<'_>>,
+    ) -> Result<Verified<ResponseView<'f>>, Untrusted> {
         let mut known = false;
         let verified = verify_unless(frame, expected, |certificate| {
-            known = expected.knows(certificate) || self.recognises(certificate);
+            let is_held = held.is_some_and(|held| held.bytes() == certificate.bytes());
+            known = is_held || self.recognises(certificate);
             known
         })?;
         if !known {
-            self.remember_sender(verified)?;
+            self.remember(verified.certificate());
         }
         Ok(verified)
     }
 
-    #[inline(never)]
-    fn remember_sender(&mut self, frame: Verified<&Frame>) -> Result<(), Untrusted> {
-        self.remember(&frame.response()?.certificate());
-        Ok(())
-    }
-
     /// Of two others, the one that was not heard for longer is forgotten.
-    fn remember(&mut self, certificate: &Verified<Certificate>) {
-        self.other = self.latest.replace(mark(certificate));
+    fn remember(&mut self, certificate: CertificateView<'_>) {
+        self.other = core::mem::replace(&mut self.latest, mark(certificate));
     }
 
     /// Whether a certificate is one of those remembered, which makes it the latest.
-    fn recognises(&mut self, certificate: &Certificate) -> bool {
-        if self.latest.is_none() {
+    fn recognises(&mut self, certificate: CertificateView<'_>) -> bool {
+        if self.latest == NONE {
             return false; // nothing to compare with: save the digest
         }
-        let mark = Some(mark(certificate));
+        let mark = mark(certificate);
         if self.other == mark {
             core::mem::swap(&mut self.latest, &mut self.other);
         }
@@ -68,10 +67,8 @@ impl KnownCertificates {
     }
 }
 
-fn mark(certificate: &Certificate) -> Mark {
-    let digest = label::CERTIFICATE.hash(&[&certificate.emit()]);
-    let (mark, _) = wire::split::<32, 16, 16>(&digest);
-    *mark
+fn mark(certificate: CertificateView<'_>) -> Mark {
+    *part::<0, _, _>(&label::CERTIFICATE.hash(&[certificate.bytes()]))
 }
 
 #[cfg(test)]
@@ -79,7 +76,7 @@ mod tests {
     use super::*;
     use crate::time::EpochMinute;
     use crate::trust::{Root, Signer, SigningKey, check_certificate, sign_certificate};
-    use crate::wire::{Claims, Coverage, Role};
+    use crate::wire::{Certificate, Claims, Coverage, Role};
 
     fn certificate(serial: u64) -> Verified<Certificate> {
         let root = SigningKey::from_seed(&[1; 32]);
@@ -97,30 +94,41 @@ mod tests {
         check_certificate(&certificate, &roots).unwrap()
     }
 
+    /// `recognises` and `remember` of a certificate that stands nowhere.
+    impl KnownCertificates {
+        fn knows(&mut self, certificate: &Certificate) -> bool {
+            self.recognises(CertificateView::at(&certificate.emit()))
+        }
+
+        fn learns(&mut self, certificate: &Certificate) {
+            self.remember(CertificateView::at(&certificate.emit()));
+        }
+    }
+
     #[test]
     fn the_two_heard_last_are_known() {
         let [a, b, c] = [1, 2, 3].map(certificate);
         let mut known = KnownCertificates::new();
-        assert!(!known.recognises(&a));
-        known.remember(&a);
-        assert!(known.recognises(&a) && !known.recognises(&b));
-        known.remember(&b);
-        assert!(known.recognises(&b) && known.recognises(&a), "a is the latest now");
-        known.remember(&c);
-        assert!(known.recognises(&a) && known.recognises(&c) && !known.recognises(&b));
+        assert!(!known.knows(&a));
+        known.learns(&a);
+        assert!(known.knows(&a) && !known.knows(&b));
+        known.learns(&b);
+        assert!(known.knows(&b) && known.knows(&a), "a is the latest now");
+        known.learns(&c);
+        assert!(known.knows(&a) && known.knows(&c) && !known.knows(&b));
     }
 
     #[test]
     fn every_bit_of_a_certificate_counts() {
         let verified = certificate(1);
         let mut known = KnownCertificates::new();
-        known.remember(&verified);
+        known.learns(&verified);
         let bytes = verified.emit();
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes;
             flipped[bit / 8] ^= 1 << (bit % 8);
             if let Ok(other) = Certificate::parse(&flipped) {
-                assert!(!known.recognises(&other), "bit {bit}");
+                assert!(!known.knows(&other), "bit {bit}");
             }
         }
     }

@@ -5,17 +5,19 @@ use core::fmt;
 use super::sign::{Signer, sign_labelled};
 use super::verify::{Root, StrictKey, Verifier, VerifyingKey};
 use super::{Verified, label, request_digest};
+use crate::cursor::place;
 use crate::time::UnixTime;
 use crate::wire::{
-    self, Certificate, Claims, Coverage, Frame, Malformed, Method, PublicKey, Response,
-    ResponseBody, Role, Signature, Validity, Verdict,
+    self, Certificate, CertificateView, Coverage, Frame, Malformed, Method, Response, ResponseBody,
+    ResponseView, Role, SIGNED_LEN, Signature, Validity,
 };
 
 /// Signs a response with the key that its certificate names, and writes the frame.
 pub fn sign_response<S: Signer>(body: &ResponseBody, signer: &S) -> Result<Frame, S::Error> {
-    let signed = body.emit();
-    let signature = sign_labelled(label::RESPONSE, &signed, signer)?;
-    Ok(wire::signed_frame(&signed, &signature))
+    let mut frame = body.emit();
+    let signature = sign_labelled(label::RESPONSE, wire::split_signature(&frame).0, signer)?;
+    place::<SIGNED_LEN, _, _>(&mut frame, signature.0);
+    Ok(frame)
 }
 
 /// What a client knows before the response comes, and compares it with. `Debug` hides the request,
@@ -45,8 +47,8 @@ impl<V> Clone for Expected<'_, V> {
 }
 
 impl<V> Expected<'_, V> {
-    pub(super) fn knows(&self, certificate: &Certificate) -> bool {
-        self.known_certificate.is_some_and(|known| **known == *certificate)
+    fn knows(&self, certificate: CertificateView<'_>) -> bool {
+        self.known_certificate.is_some_and(|known| **known == certificate.certificate())
     }
 }
 
@@ -140,66 +142,75 @@ pub fn verify_response<V: Verifier>(
     frame: &Frame,
     expected: &Expected<'_, V>,
 ) -> Result<Verified<Response>, Untrusted> {
-    verify_unless(frame, expected, |certificate| expected.knows(certificate))?.response()
+    let verified = verify_unless(frame, expected, |certificate| expected.knows(certificate))?;
+    Ok(Verified(verified.response()))
 }
 
 /// All that is to be checked of a response, with another rule for which certificates need no
 /// verification.
 ///
 /// A verification takes most of a small device's stack, so what is not needed during it does not lie
-/// there: the steps before it are functions of their own, what they learn is little, and the
-/// response is [read once more](Verified::response) afterwards.
+/// there: the response is read where it stands, and the steps are functions of their own.
 pub(super) fn verify_unless<'f, V: Verifier>(
     frame: &'f Frame,
     expected: &Expected<'_, V>,
-    is_known: impl FnOnce(&Certificate) -> bool,
-) -> Result<Verified<&'f Frame>, Untrusted> {
-    let (said, root) = read(frame, expected, is_known)?;
-    if root.is_some_and(|root| !root_signed(root, frame)) {
-        return Err(Untrusted::CertificateSignature);
+    is_known: impl FnOnce(CertificateView<'_>) -> bool,
+) -> Result<Verified<ResponseView<'f>>, Untrusted> {
+    let response = ResponseView::parse(frame)?;
+    if response.request_digest() != request_digest(expected.request) {
+        return Err(Untrusted::OtherRequest);
     }
-    said.check(expected)?;
-    if host_signed::<V>(&said.claims.public_key, frame) {
-        Ok(Verified(frame))
+    let certificate = response.certificate();
+    if !is_known(certificate) {
+        let root_id = certificate.root_id();
+        let root = Root::find(expected.roots, root_id).ok_or(Untrusted::UnknownRoot(root_id))?;
+        if !root_signed(root, certificate) {
+            return Err(Untrusted::CertificateSignature);
+        }
+    }
+    check(response, expected.method, expected.product)?;
+    if host_signed::<V>(response) {
+        Ok(Verified(response))
     } else {
         Err(Untrusted::ResponseSignature)
     }
 }
 
-/// Reads a response to the expected request, and finds the root key that has to vouch for it, unless
-/// its certificate is known.
-#[inline(never)]
-fn read<'a, V>(
-    frame: &Frame,
-    expected: &Expected<'a, V>,
-    is_known: impl FnOnce(&Certificate) -> bool,
-) -> Result<(Said, Option<&'a StrictKey<V>>), Untrusted> {
-    let ResponseBody { verdict, host_time, request_digest: digest, certificate, .. } =
-        Response::parse(frame)?.body;
-    if digest != request_digest(expected.request) {
-        return Err(Untrusted::OtherRequest);
-    }
-    let root_id = certificate.claims.root_id;
-    let root = if is_known(&certificate) {
-        None
-    } else {
-        Some(Root::find(expected.roots, root_id).ok_or(Untrusted::UnknownRoot(root_id))?)
+/// What a certificate allows to say.
+fn check(response: ResponseView<'_>, method: Method, product: Coverage) -> Result<(), Untrusted> {
+    let certificate = response.certificate();
+    let role = match method {
+        Method::Count => Role::Host,
+        Method::Key => Role::Authority,
     };
-    let perpetual = matches!(verdict, Verdict::Granted { validity: Validity::Perpetual, .. });
-    Ok((Said { claims: certificate.claims, host_time, perpetual }, root))
+    if certificate.role() != role {
+        return Err(Untrusted::WrongRole(certificate.role()));
+    }
+    if !certificate.coverage().covers(&product) {
+        return Err(Untrusted::NotCovered { certificate: certificate.coverage(), product });
+    }
+    if response.validity() == Validity::Perpetual && role == Role::Host {
+        return Err(Untrusted::Perpetual);
+    }
+    let host_time = response.host_time();
+    if !certificate.valid_at(host_time) {
+        return Err(Untrusted::OutsideDates { host_time });
+    }
+    Ok(())
 }
 
 #[inline(never)]
-fn root_signed<V: Verifier>(root: &StrictKey<V>, frame: &Frame) -> bool {
-    let (claims, signature) = wire::split_certificate(frame);
+fn root_signed<V: Verifier>(root: &StrictKey<V>, certificate: CertificateView<'_>) -> bool {
+    let (claims, signature) = certificate.split();
     root.verify(label::CERTIFICATE, claims, &Signature(*signature))
 }
 
 #[inline(never)]
-fn host_signed<V: Verifier>(key: &PublicKey, frame: &Frame) -> bool {
-    let (signed, signature) = wire::split_signature(frame);
+fn host_signed<V: Verifier>(response: ResponseView<'_>) -> bool {
+    let (signed, signature) = wire::split_signature(response.frame());
     let signature = Signature(*signature);
-    StrictKey::<V>::new(key).is_ok_and(|key| key.verify(label::RESPONSE, signed, &signature))
+    StrictKey::<V>::new(&response.certificate().public_key())
+        .is_ok_and(|key| key.verify(label::RESPONSE, signed, &signature))
 }
 
 /// Verifies a certificate's signature by one of the roots. Dates and coverage are not looked at.
@@ -216,48 +227,10 @@ pub(super) fn verify_certificate<V: Verifier>(
     }
 }
 
-impl Verified<&Frame> {
-    /// The response in a frame that verified. It has been read before, so this does not fail.
-    #[inline(never)]
-    pub(crate) fn response(self) -> Result<Verified<Response>, Untrusted> {
-        Ok(Verified(Response::parse(self.0)?))
-    }
-}
-
 impl Verified<Response> {
     /// The response's certificate, which is verified with it.
     #[must_use]
     pub const fn certificate(&self) -> Verified<Certificate> {
         Verified(self.0.body.certificate)
-    }
-}
-
-/// What a response says that matters to whether it is believed.
-struct Said {
-    claims: Claims,
-    host_time: UnixTime,
-    perpetual: bool,
-}
-
-impl Said {
-    fn check<V>(&self, expected: &Expected<'_, V>) -> Result<(), Untrusted> {
-        let role = match expected.method {
-            Method::Count => Role::Host,
-            Method::Key => Role::Authority,
-        };
-        if self.claims.role != role {
-            return Err(Untrusted::WrongRole(self.claims.role));
-        }
-        let (certificate, product) = (self.claims.coverage, expected.product);
-        if !certificate.covers(&product) {
-            return Err(Untrusted::NotCovered { certificate, product });
-        }
-        if self.perpetual && role == Role::Host {
-            return Err(Untrusted::Perpetual);
-        }
-        if !self.claims.valid_at(self.host_time) {
-            return Err(Untrusted::OutsideDates { host_time: self.host_time });
-        }
-        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::{TagKey, Verified, label};
+use crate::cursor::place;
 use crate::wire::{self, Frame, KeyId, Malformed, Request, TAG_LEN, TAGGED_LEN};
 
 /// A tag key made ready for requests: key and label are already absorbed, so that each tag costs
@@ -24,14 +25,20 @@ impl TagSchedule {
     /// Writes a request with its tag.
     #[must_use]
     pub fn seal(&self, request: &Request<'_>) -> Frame {
-        let tagged = request.emit();
-        wire::tagged_frame(&tagged, &self.tag(&tagged))
+        self.clone().seal_last(request)
     }
 
-    fn tag(&self, tagged: &[u8; TAGGED_LEN]) -> [u8; TAG_LEN] {
-        let mut mac = self.0.clone();
-        mac.update(tagged);
-        mac.finalize().into_bytes().into()
+    /// The same for the last one: without a copy of the schedule.
+    pub(crate) fn seal_last(self, request: &Request<'_>) -> Frame {
+        let mut frame = request.emit();
+        let tag = self.tag(wire::split_tag(&frame).0);
+        place::<TAGGED_LEN, _, _>(&mut frame, tag);
+        frame
+    }
+
+    fn tag(mut self, tagged: &[u8; TAGGED_LEN]) -> [u8; TAG_LEN] {
+        self.0.update(tagged);
+        self.0.finalize().into_bytes().into()
     }
 }
 
@@ -83,7 +90,7 @@ impl<'a> ParsedRequest<'a> {
     /// Checks the tag, in constant time.
     pub fn verify(self, schedule: &TagSchedule) -> Result<Verified<Request<'a>>, BadTag> {
         let (tagged, tag) = wire::split_tag(self.frame);
-        if bool::from(schedule.tag(tagged).ct_eq(tag)) {
+        if bool::from(schedule.clone().tag(tagged).ct_eq(tag)) {
             Ok(Verified(self.request))
         } else {
             Err(BadTag)

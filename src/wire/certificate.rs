@@ -4,7 +4,7 @@ use super::error::{Fault, Malformed};
 use super::id::PublicKey;
 use super::parse::{self, Fields};
 use super::{SIGNATURE_LEN, Signature};
-use crate::cursor::Writer;
+use crate::cursor::{Writer, part, place};
 use crate::time::{EpochMinute, UnixTime};
 
 /// Bytes of a certificate.
@@ -12,6 +12,18 @@ pub const CERTIFICATE_LEN: usize = 120;
 
 /// Bytes of a certificate that the root key signs.
 pub(crate) const CERTIFICATE_SIGNED_LEN: usize = CERTIFICATE_LEN - SIGNATURE_LEN;
+
+mod field {
+    pub(super) const PUBLIC_KEY: usize = 0;
+    pub(super) const SERIAL: usize = 32;
+    pub(super) const NOT_BEFORE: usize = 40;
+    pub(super) const NOT_AFTER: usize = 44;
+    pub(super) const ROOT_ID: usize = 48;
+    pub(super) const FAMILY: usize = 50;
+    pub(super) const RANK: usize = 52;
+    pub(super) const GENERATION: usize = 53;
+    pub(super) const ROLE: usize = 54;
+}
 
 /// A certificate as it stands in a response. That it was parsed says nothing of its signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,27 +93,23 @@ impl Claims {
     /// Whether `time` lies within the dates, whose last minute is included.
     #[must_use]
     pub fn valid_at(&self, time: UnixTime) -> bool {
-        let minute = time.as_secs() / 60;
-        u64::from(self.not_before.0) <= minute && minute <= u64::from(self.not_after.0)
+        time.is_within(self.not_before, self.not_after)
     }
 
     /// Writes the 56 bytes that the root key signs.
     #[must_use]
     pub(crate) fn emit(&self) -> [u8; CERTIFICATE_SIGNED_LEN] {
         let mut bytes = [0; CERTIFICATE_SIGNED_LEN];
-        let mut writer = Writer::new(&mut bytes);
-        writer
-            .put(&self.public_key.0)
-            .u64(self.serial)
-            .u32(self.not_before.0)
-            .u32(self.not_after.0)
-            .u16(self.root_id)
-            .u16(self.coverage.family)
-            .u8(self.coverage.rank)
-            .u8(self.coverage.generation)
-            .u8(self.role as u8)
-            .reserved::<1>()
-            .finish();
+        let to = &mut bytes;
+        place::<{ field::PUBLIC_KEY }, _, _>(to, self.public_key.0);
+        place::<{ field::SERIAL }, _, _>(to, self.serial.to_be_bytes());
+        place::<{ field::NOT_BEFORE }, _, _>(to, self.not_before.0.to_be_bytes());
+        place::<{ field::NOT_AFTER }, _, _>(to, self.not_after.0.to_be_bytes());
+        place::<{ field::ROOT_ID }, _, _>(to, self.root_id.to_be_bytes());
+        place::<{ field::FAMILY }, _, _>(to, self.coverage.family.to_be_bytes());
+        place::<{ field::RANK }, _, _>(to, [self.coverage.rank]);
+        place::<{ field::GENERATION }, _, _>(to, [self.coverage.generation]);
+        place::<{ field::ROLE }, _, _>(to, [self.role as u8]);
         bytes
     }
 }
@@ -121,24 +129,82 @@ impl Certificate {
     }
 
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let public_key = PublicKey(fields.array());
-        let serial = fields.u64();
-        let not_before = EpochMinute(fields.u32());
-        let not_after = EpochMinute(fields.u32());
-        let root_id = fields.u16();
-        let family = fields.u16();
-        let rank = fields.u8();
-        let generation = fields.u8();
-        let role = fields.checked(Fields::u8, |role| match role {
-            0 => Ok(Role::Host),
-            1 => Ok(Role::Authority),
-            other => Err(Fault::Role(other)),
-        });
+        CertificateView::read(fields).map(CertificateView::certificate)
+    }
+}
+
+/// A well-formed certificate where it stands: what is needed of it is read without a copy of all.
+#[derive(Clone, Copy)]
+pub(crate) struct CertificateView<'a>(&'a [u8; CERTIFICATE_LEN]);
+
+impl<'a> CertificateView<'a> {
+    pub(super) fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        let bytes = fields.rest().first_chunk();
+        fields.skip(field::ROLE);
+        fields.checked(Fields::u8, |role| if role < 2 { Ok(()) } else { Err(Fault::Role(role)) });
         fields.reserved(1);
-        let signature = Signature(fields.array());
-        let coverage = Coverage { family, rank, generation };
-        let role = role?;
-        let claims = Claims { public_key, serial, not_before, not_after, root_id, coverage, role };
-        Some(Self { claims, signature })
+        fields.skip(SIGNATURE_LEN);
+        bytes.map(Self)
+    }
+
+    /// In a frame that is known to have one.
+    pub(crate) const fn at(bytes: &'a [u8; CERTIFICATE_LEN]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn bytes(self) -> &'a [u8; CERTIFICATE_LEN] {
+        self.0
+    }
+
+    /// What the root key signs, and the signature.
+    pub(crate) fn split(self) -> (&'a [u8; CERTIFICATE_SIGNED_LEN], &'a [u8; SIGNATURE_LEN]) {
+        super::split(self.0)
+    }
+
+    pub(crate) fn public_key(self) -> PublicKey {
+        PublicKey(*part::<{ field::PUBLIC_KEY }, _, _>(self.0))
+    }
+
+    pub(crate) fn root_id(self) -> u16 {
+        u16::from_be_bytes(*part::<{ field::ROOT_ID }, _, _>(self.0))
+    }
+
+    pub(crate) fn coverage(self) -> Coverage {
+        let [rank] = *part::<{ field::RANK }, _, _>(self.0);
+        let [generation] = *part::<{ field::GENERATION }, _, _>(self.0);
+        let family = u16::from_be_bytes(*part::<{ field::FAMILY }, _, _>(self.0));
+        Coverage { family, rank, generation }
+    }
+
+    pub(crate) fn role(self) -> Role {
+        match part::<{ field::ROLE }, _, _>(self.0) {
+            [0] => Role::Host,
+            [_] => Role::Authority,
+        }
+    }
+
+    pub(crate) fn valid_at(self, time: UnixTime) -> bool {
+        time.is_within(self.not_before(), self.not_after())
+    }
+
+    pub(crate) fn certificate(self) -> Certificate {
+        let claims = Claims {
+            public_key: self.public_key(),
+            serial: u64::from_be_bytes(*part::<{ field::SERIAL }, _, _>(self.0)),
+            not_before: self.not_before(),
+            not_after: self.not_after(),
+            root_id: self.root_id(),
+            coverage: self.coverage(),
+            role: self.role(),
+        };
+        Certificate { claims, signature: Signature(*self.split().1) }
+    }
+
+    fn not_before(self) -> EpochMinute {
+        EpochMinute(u32::from_be_bytes(*part::<{ field::NOT_BEFORE }, _, _>(self.0)))
+    }
+
+    fn not_after(self) -> EpochMinute {
+        EpochMinute(u32::from_be_bytes(*part::<{ field::NOT_AFTER }, _, _>(self.0)))
     }
 }

@@ -72,7 +72,11 @@ impl Cmid {
     /// is never zero, whatever the generator yields.
     #[must_use]
     pub fn from_random(bytes: [u8; 16]) -> Self {
-        Self(uuid::Builder::from_random_bytes(bytes).into_uuid().into_bytes())
+        let mut id = bytes;
+        let [_, _, _, _, _, _, version, _, variant, ..] = &mut id;
+        *version = *version & 0x0f | 0x40;
+        *variant = *variant & 0x3f | 0x80;
+        Self(id)
     }
 
     /// The sixteen bytes, in the order in which they are written.
@@ -138,5 +142,18 @@ impl fmt::Debug for PublicKey {
         f.write_str("PublicKey(")?;
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str(")")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_random_cmid_is_a_random_uuid() {
+        for bytes in [[0; 16], [0xff; 16], [0x5a; 16], [0xa5; 16]] {
+            let uuid = uuid::Builder::from_random_bytes(bytes).into_uuid();
+            assert_eq!(Cmid::from_random(bytes).as_bytes(), uuid.as_bytes());
+        }
     }
 }

@@ -31,8 +31,10 @@ pub use request::Request;
 pub use response::{Response, ResponseBody, Validity, Verdict};
 pub use status::{LicenceStatus, Method, Refusal};
 
-pub(crate) use certificate::CERTIFICATE_SIGNED_LEN;
+pub(crate) use certificate::CertificateView;
 pub(crate) use enrolment::POSSESSION_LEN;
+pub(crate) use request::RequestView;
+pub(crate) use response::ResponseView;
 
 use crate::cursor::Writer;
 
@@ -160,19 +162,6 @@ pub(crate) fn split_tag(frame: &Frame) -> (&[u8; TAGGED_LEN], &[u8; TAG_LEN]) {
 pub(crate) fn split_signature(frame: &Frame) -> (&[u8; SIGNED_LEN], &[u8; SIGNATURE_LEN]) {
     split(frame)
 }
-
-/// The part of a response's certificate that the root key signs, and that signature.
-pub(crate) fn split_certificate(
-    response: &Frame,
-) -> (&[u8; CERTIFICATE_SIGNED_LEN], &[u8; SIGNATURE_LEN]) {
-    let (_, rest) =
-        split::<FRAME_LEN, CERTIFICATE_OFFSET, { FRAME_LEN - CERTIFICATE_OFFSET }>(response);
-    let (certificate, _) = split::<_, CERTIFICATE_LEN, { 2 + SIGNATURE_LEN }>(rest);
-    split(certificate)
-}
-
-/// Where a response has its certificate (PROTOCOL 5).
-const CERTIFICATE_OFFSET: usize = 64;
 
 /// Splits an array in two whose lengths add up to its own.
 pub(crate) fn split<const N: usize, const A: usize, const B: usize>(

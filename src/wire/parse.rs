@@ -100,6 +100,11 @@ impl<'a> Fields<'a> {
         u64::from_be_bytes(self.array())
     }
 
+    /// So many bytes that have no rule of their own.
+    pub(super) fn skip(&mut self, length: usize) {
+        self.take(length);
+    }
+
     /// So many bytes that must be zero; the error names the first that is not.
     pub(super) fn reserved(&mut self, length: usize) {
         self.zeros(length, Fault::Reserved);

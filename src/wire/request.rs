@@ -7,8 +7,8 @@ use super::id::{ActivationId, ApplicationId, Cmid, CountedId, KeyId, Nonce};
 use super::name::Name;
 use super::parse::{self, Fields};
 use super::status::{LicenceStatus, Method};
-use super::{Frame, Kind, TAG_LEN, TAGGED_LEN};
-use crate::cursor::Writer;
+use super::{FRAME_LEN, Frame, Kind, TAG_LEN};
+use crate::cursor::{part, place};
 use crate::fingerprint::Fingerprint;
 use crate::time::{Minutes, UnixTime};
 
@@ -59,6 +59,24 @@ mod flag {
     pub(super) const ALL: u16 = VIRTUAL_MACHINE | RENEWAL;
 }
 
+mod field {
+    pub(super) const FLAGS: usize = 4;
+    pub(super) const LICENCE_STATUS: usize = 6;
+    pub(super) const METHOD: usize = 7;
+    pub(super) const REQUIRED_COUNT: usize = 8;
+    pub(super) const TIME_LEFT: usize = 12;
+    pub(super) const APPLICATION_ID: usize = 16;
+    pub(super) const ACTIVATION_ID: usize = 32;
+    pub(super) const COUNTED_ID: usize = 48;
+    pub(super) const CMID: usize = 64;
+    pub(super) const PREVIOUS_CMID: usize = 80;
+    pub(super) const CLIENT_TIME: usize = 96;
+    pub(super) const NONCE: usize = 104;
+    pub(super) const FINGERPRINT: usize = 120;
+    pub(super) const WORKSTATION_NAME: usize = 136;
+    pub(super) const KEY_ID: usize = 200;
+}
+
 impl<'a> Request<'a> {
     /// Reads a frame. Its tag is not checked: see
     /// [`ParsedRequest`](crate::trust::ParsedRequest) for that.
@@ -66,32 +84,32 @@ impl<'a> Request<'a> {
         parse::frame(frame, Kind::Request, Self::body)
     }
 
-    /// Writes the first 218 bytes of the frame, which the tag covers.
-    pub(crate) fn emit(&self) -> [u8; TAGGED_LEN] {
+    /// Writes the frame, but for its tag.
+    pub(crate) fn emit(&self) -> Frame {
         let flags = if self.virtual_machine { flag::VIRTUAL_MACHINE } else { 0 }
             | if self.renewal { flag::RENEWAL } else { 0 };
-        let mut bytes = [0; TAGGED_LEN];
-        let mut writer = Writer::new(&mut bytes);
-        writer
-            .put(&Kind::Request.header())
-            .u16(flags)
-            .u8(self.licence_status as u8)
-            .u8(self.method as u8)
-            .u32(self.required_count.get())
-            .u32(self.time_left.0)
-            .put(&self.application_id.0)
-            .put(&self.activation_id.0)
-            .put(&self.counted_id.0)
-            .put(self.cmid.as_bytes())
-            .put(&Cmid::optional_bytes(self.previous_cmid))
-            .u64(self.client_time.map_or(0, UnixTime::as_secs))
-            .put(&self.nonce.0)
-            .put(&self.fingerprint.to_bytes())
-            .put(&self.workstation_name.to_bytes())
-            .u32(self.key_id.0)
-            .reserved::<14>()
-            .finish();
-        bytes
+        let mut frame = [0; FRAME_LEN];
+        let to = &mut frame;
+        place::<0, _, _>(to, Kind::Request.header());
+        place::<{ field::FLAGS }, _, _>(to, flags.to_be_bytes());
+        place::<{ field::LICENCE_STATUS }, _, _>(to, [self.licence_status as u8]);
+        place::<{ field::METHOD }, _, _>(to, [self.method as u8]);
+        place::<{ field::REQUIRED_COUNT }, _, _>(to, self.required_count.get().to_be_bytes());
+        place::<{ field::TIME_LEFT }, _, _>(to, self.time_left.0.to_be_bytes());
+        place::<{ field::APPLICATION_ID }, _, _>(to, self.application_id.0);
+        place::<{ field::ACTIVATION_ID }, _, _>(to, self.activation_id.0);
+        place::<{ field::COUNTED_ID }, _, _>(to, self.counted_id.0);
+        place::<{ field::CMID }, _, _>(to, *self.cmid.as_bytes());
+        if let Some(previous) = self.previous_cmid {
+            place::<{ field::PREVIOUS_CMID }, _, _>(to, *previous.as_bytes());
+        }
+        let client_time = self.client_time.map_or(0, UnixTime::as_secs);
+        place::<{ field::CLIENT_TIME }, _, _>(to, client_time.to_be_bytes());
+        place::<{ field::NONCE }, _, _>(to, self.nonce.0);
+        place::<{ field::FINGERPRINT }, _, _>(to, self.fingerprint.to_bytes());
+        place::<{ field::WORKSTATION_NAME }, _, _>(to, self.workstation_name.to_bytes());
+        place::<{ field::KEY_ID }, _, _>(to, self.key_id.0.to_be_bytes());
+        frame
     }
 
     fn body(fields: &mut Fields<'a>) -> Option<Self> {
@@ -134,5 +152,44 @@ impl<'a> Request<'a> {
             workstation_name: workstation_name?,
             key_id,
         })
+    }
+}
+
+/// What a client looks at in a request of its own, where it stands. The rules are not checked: that
+/// the request is well formed follows from an answer to it.
+#[derive(Clone, Copy)]
+pub(crate) struct RequestView<'a>(&'a Frame);
+
+impl<'a> RequestView<'a> {
+    pub(crate) const fn new(frame: &'a Frame) -> Self {
+        Self(frame)
+    }
+
+    pub(crate) fn method(self) -> Method {
+        match part::<{ field::METHOD }, _, _>(self.0) {
+            [0] => Method::Count,
+            [_] => Method::Key,
+        }
+    }
+
+    pub(crate) fn application_id(self) -> ApplicationId {
+        ApplicationId(*part::<{ field::APPLICATION_ID }, _, _>(self.0))
+    }
+
+    pub(crate) fn activation_id(self) -> ActivationId {
+        ActivationId(*part::<{ field::ACTIVATION_ID }, _, _>(self.0))
+    }
+
+    pub(crate) fn counted_id(self) -> CountedId {
+        CountedId(*part::<{ field::COUNTED_ID }, _, _>(self.0))
+    }
+
+    /// `None` only when it is malformed.
+    pub(crate) fn cmid(self) -> Option<Cmid> {
+        Cmid::new(*part::<{ field::CMID }, _, _>(self.0))
+    }
+
+    pub(crate) fn fingerprint(self) -> Fingerprint {
+        Fingerprint::from_bytes(*part::<{ field::FINGERPRINT }, _, _>(self.0))
     }
 }

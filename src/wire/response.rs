@@ -1,11 +1,13 @@
 //! The activation response, kind 2 (PROTOCOL 5).
 
-use super::certificate::{CERTIFICATE_LEN, Certificate};
+use super::certificate::{Certificate, CertificateView};
 use super::error::{Fault, Malformed};
 use super::parse::{self, Fields};
 use super::status::Refusal;
-use super::{Digest, Frame, Kind, SIGNED_LEN, Signature};
-use crate::cursor::Writer;
+use super::{
+    Digest, FRAME_LEN, Frame, Kind, SIGNATURE_LEN, SIGNED_LEN, Signature, split_signature,
+};
+use crate::cursor::{part, place};
 use crate::time::{Minutes, UnixTime};
 
 /// What a host or the authority answers. That it was parsed says nothing of its signatures.
@@ -86,79 +88,147 @@ impl Validity {
 
 const FLAG_DUPLICATE: u16 = 0x0001;
 
+mod field {
+    pub(super) const STATUS: usize = 4;
+    pub(super) const FLAGS: usize = 6;
+    pub(super) const COUNT: usize = 8;
+    pub(super) const ACTIVATION_INTERVAL: usize = 12;
+    pub(super) const RENEWAL_INTERVAL: usize = 16;
+    pub(super) const VALIDITY: usize = 20;
+    pub(super) const HOST_TIME: usize = 24;
+    pub(super) const DIGEST: usize = 32;
+    pub(super) const CERTIFICATE: usize = 64;
+}
+
 impl Response {
     /// Reads a frame. Its signatures are not checked: see
     /// [`verify_response`](crate::trust::verify_response) for that.
     pub fn parse(frame: &Frame) -> Result<Self, Malformed> {
-        parse::frame(frame, Kind::Response, |fields| {
-            let body = ResponseBody::read(fields);
-            let signature = Signature(fields.array());
-            Some(Self { body: body?, signature })
-        })
+        ResponseView::parse(frame).map(ResponseView::response)
     }
 
     /// Writes the frame.
     #[must_use]
     pub fn emit(&self) -> Frame {
-        super::signed_frame(&self.body.emit(), &self.signature)
+        let mut frame = self.body.emit();
+        place::<SIGNED_LEN, _, _>(&mut frame, self.signature.0);
+        frame
     }
 }
 
 impl ResponseBody {
-    /// Writes the 186 bytes that are signed.
-    pub(crate) fn emit(&self) -> [u8; SIGNED_LEN] {
+    /// Writes the frame, but for its signature.
+    pub(crate) fn emit(&self) -> Frame {
         let (refusal, count, validity) = match self.verdict {
             Verdict::Granted { count, validity } => (None, count, validity.to_wire()),
             Verdict::Refused(refusal) => (Some(refusal), 0, 0),
         };
-        let mut bytes = [0; SIGNED_LEN];
-        let mut writer = Writer::new(&mut bytes);
-        writer
-            .put(&Kind::Response.header())
-            .u16(Refusal::to_wire(refusal))
-            .u16(if self.duplicate { FLAG_DUPLICATE } else { 0 })
-            .u32(count)
-            .u32(self.activation_interval.0)
-            .u32(self.renewal_interval.0)
-            .u32(validity)
-            .u64(self.host_time.as_secs())
-            .put(&self.request_digest.0)
-            .put::<CERTIFICATE_LEN>(&self.certificate.emit())
-            .reserved::<2>()
-            .finish();
-        bytes
+        let mut frame = [0; FRAME_LEN];
+        let to = &mut frame;
+        place::<0, _, _>(to, Kind::Response.header());
+        place::<{ field::STATUS }, _, _>(to, Refusal::to_wire(refusal).to_be_bytes());
+        let flags = if self.duplicate { FLAG_DUPLICATE } else { 0 };
+        place::<{ field::FLAGS }, _, _>(to, flags.to_be_bytes());
+        place::<{ field::COUNT }, _, _>(to, count.to_be_bytes());
+        let [activation, renewal] = [self.activation_interval, self.renewal_interval];
+        place::<{ field::ACTIVATION_INTERVAL }, _, _>(to, activation.0.to_be_bytes());
+        place::<{ field::RENEWAL_INTERVAL }, _, _>(to, renewal.0.to_be_bytes());
+        place::<{ field::VALIDITY }, _, _>(to, validity.to_be_bytes());
+        place::<{ field::HOST_TIME }, _, _>(to, self.host_time.as_secs().to_be_bytes());
+        place::<{ field::DIGEST }, _, _>(to, self.request_digest.0);
+        place::<{ field::CERTIFICATE }, _, _>(to, self.certificate.emit());
+        frame
+    }
+}
+
+/// A well-formed response where it stands: a client reads what it needs without a copy of all.
+#[derive(Clone, Copy)]
+pub(crate) struct ResponseView<'a>(&'a Frame);
+
+impl<'a> ResponseView<'a> {
+    /// Checks all rules of PROTOCOL 5 but the signatures.
+    #[inline(never)]
+    pub(crate) fn parse(frame: &'a Frame) -> Result<Self, Malformed> {
+        parse::frame(frame, Kind::Response, |fields| {
+            let refusal = fields.checked(Fields::u16, Refusal::from_wire);
+            fields.checked(Fields::u16, |flags| {
+                if flags & !FLAG_DUPLICATE == 0 { Ok(()) } else { Err(Fault::Flags(flags)) }
+            });
+            let is_refused = matches!(refusal, Some(Some(_)));
+            let zero_if_refused = |value: u32| {
+                if is_refused && value != 0 { Err(Fault::RefusalGrants) } else { Ok(()) }
+            };
+            fields.checked(Fields::u32, zero_if_refused);
+            fields.skip(field::VALIDITY - field::ACTIVATION_INTERVAL);
+            fields.checked(Fields::u32, zero_if_refused);
+            fields.skip(field::CERTIFICATE - field::HOST_TIME);
+            CertificateView::read(fields);
+            fields.reserved(2);
+            fields.skip(SIGNATURE_LEN);
+            Some(Self(frame))
+        })
     }
 
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let refusal = fields.checked(Fields::u16, Refusal::from_wire);
-        let flags = fields.checked(Fields::u16, |flags| {
-            if flags & !FLAG_DUPLICATE == 0 { Ok(flags) } else { Err(Fault::Flags(flags)) }
-        });
-        let zero_if_refused = |value: u32| {
-            let refused = matches!(refusal, Some(Some(_)));
-            if refused && value != 0 { Err(Fault::RefusalGrants) } else { Ok(value) }
+    /// A response that was parsed before.
+    pub(crate) const fn parsed_before(frame: &'a Frame) -> Self {
+        Self(frame)
+    }
+
+    pub(crate) const fn frame(self) -> &'a Frame {
+        self.0
+    }
+
+    pub(crate) fn verdict(self) -> Verdict {
+        match Refusal::from_wire(u16::from_be_bytes(*part::<{ field::STATUS }, _, _>(self.0))) {
+            Ok(Some(refusal)) => Verdict::Refused(refusal),
+            _ => Verdict::Granted { count: self.count(), validity: self.validity() },
+        }
+    }
+
+    /// 0 in a refusal.
+    pub(crate) fn count(self) -> u32 {
+        u32::from_be_bytes(*part::<{ field::COUNT }, _, _>(self.0))
+    }
+
+    /// Nothing in a refusal.
+    pub(crate) fn validity(self) -> Validity {
+        Validity::from_wire(u32::from_be_bytes(*part::<{ field::VALIDITY }, _, _>(self.0)))
+    }
+
+    pub(crate) fn duplicate(self) -> bool {
+        u16::from_be_bytes(*part::<{ field::FLAGS }, _, _>(self.0)) & FLAG_DUPLICATE != 0
+    }
+
+    pub(crate) fn activation_interval(self) -> Minutes {
+        Minutes(u32::from_be_bytes(*part::<{ field::ACTIVATION_INTERVAL }, _, _>(self.0)))
+    }
+
+    pub(crate) fn renewal_interval(self) -> Minutes {
+        Minutes(u32::from_be_bytes(*part::<{ field::RENEWAL_INTERVAL }, _, _>(self.0)))
+    }
+
+    pub(crate) fn host_time(self) -> UnixTime {
+        UnixTime::from_secs(u64::from_be_bytes(*part::<{ field::HOST_TIME }, _, _>(self.0)))
+    }
+
+    pub(crate) fn request_digest(self) -> Digest {
+        Digest(*part::<{ field::DIGEST }, _, _>(self.0))
+    }
+
+    pub(crate) fn certificate(self) -> CertificateView<'a> {
+        CertificateView::at(part::<{ field::CERTIFICATE }, _, _>(self.0))
+    }
+
+    pub(crate) fn response(self) -> Response {
+        let body = ResponseBody {
+            verdict: self.verdict(),
+            duplicate: self.duplicate(),
+            activation_interval: self.activation_interval(),
+            renewal_interval: self.renewal_interval(),
+            host_time: self.host_time(),
+            request_digest: self.request_digest(),
+            certificate: self.certificate().certificate(),
         };
-        let count = fields.checked(Fields::u32, zero_if_refused);
-        let activation_interval = Minutes(fields.u32());
-        let renewal_interval = Minutes(fields.u32());
-        let validity = fields.checked(Fields::u32, zero_if_refused);
-        let host_time = UnixTime::from_secs(fields.u64());
-        let request_digest = Digest(fields.array());
-        let certificate = Certificate::read(fields);
-        fields.reserved(2);
-        Some(Self {
-            verdict: match refusal? {
-                None => {
-                    Verdict::Granted { count: count?, validity: Validity::from_wire(validity?) }
-                }
-                Some(refusal) => Verdict::Refused(refusal),
-            },
-            duplicate: flags? & FLAG_DUPLICATE != 0,
-            activation_interval,
-            renewal_interval,
-            host_time,
-            request_digest,
-            certificate: certificate?,
-        })
+        Response { body, signature: Signature(*split_signature(self.0).1) }
     }
 }

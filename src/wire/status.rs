@@ -50,10 +50,16 @@ impl LicenceStatus {
     }
 
     pub(super) fn from_wire(value: u8) -> Result<Self, Fault> {
-        Self::ALL
-            .into_iter()
-            .find(|status| *status as u8 == value)
-            .ok_or(Fault::LicenceStatus(value))
+        match value {
+            0 => Ok(Self::Unlicensed),
+            1 => Ok(Self::Licensed),
+            2 => Ok(Self::InitialGrace),
+            3 => Ok(Self::OutOfToleranceGrace),
+            4 => Ok(Self::NonGenuineGrace),
+            5 => Ok(Self::Notification),
+            6 => Ok(Self::ExtendedGrace),
+            other => Err(Fault::LicenceStatus(other)),
+        }
     }
 }
 
@@ -137,11 +143,18 @@ impl Refusal {
 
     /// `Ok(None)` is success, code 0.
     pub(super) fn from_wire(code: u16) -> Result<Option<Self>, Fault> {
-        if code == 0 {
-            return Ok(None);
-        }
-        let known = Self::ALL.into_iter().find(|refusal| refusal.code() == code);
-        known.map(Some).ok_or(Fault::Status(code))
+        Ok(Some(match code {
+            0 => return Ok(None),
+            1 => Self::UnknownProduct,
+            2 => Self::NotCovered,
+            3 => Self::ClockSkew,
+            4 => Self::NotEnrolled,
+            5 => Self::UnknownKey,
+            6 => Self::KeyExhausted,
+            7 => Self::KeyBlocked,
+            8 => Self::Busy,
+            _ => return Err(Fault::Status(code)),
+        }))
     }
 
     pub(super) const fn to_wire(refusal: Option<Self>) -> u16 {

@@ -45,7 +45,7 @@ impl<S: UdpStack> Exchange for UdpExchange<'_, S> {
     ) -> Result<T, Failure> {
         let since = clock.now();
         let mut attempt = Attempt { clock, request, since, tally: Tally::default() };
-        let end = since.after(RETRANSMISSION_WAITS.iter().sum());
+        let end = since.after(RETRANSMISSION_WAITS.iter().sum::<Duration>());
         match before(clock, end, self.stack.connect(self.remote)).await {
             Some(Ok((_local, mut socket))) => attempt.run(&mut socket, judge).await,
             Some(Err(_)) => Err(Failure::NotConnected),
