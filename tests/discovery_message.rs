@@ -373,6 +373,12 @@ fn pointers_lead_back_and_are_few() {
         let message = start.clone().record(owner, 1, 60, &[192, 0, 2, 1]);
         assert_eq!(fault(&query, &message.0), Some(Fault::Pointer), "{owner:?}");
     }
+    // Back to a label that runs into the pointer.
+    let data = [10_u8, 0, 0, 0];
+    let inside = (u16::from_be_bytes(here) + 12).to_be_bytes();
+    let message =
+        start.clone().record(QUESTION, 99, 60, &data).record(&inside, 1, 60, &[192, 0, 2, 1]);
+    assert_eq!(fault(&query, &message.0), Some(Fault::Pointer));
     for first in [0x40, 0x80, 0xBF] {
         let message = start.clone().record(&[first, 0], 1, 60, &[192, 0, 2, 1]);
         assert_eq!(fault(&query, &message.0), Some(Fault::Label));

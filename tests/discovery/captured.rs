@@ -52,6 +52,14 @@ impl Captured {
 
     /// The question again, with the same id and the same mixture of cases.
     pub(crate) fn query(&self) -> Query {
+        let (record_type, name, mut random) = self.asked();
+        let query = Query::new(record_type, &name, &mut random);
+        assert_eq!(query.as_bytes(), self.query, "{}", self.file);
+        query
+    }
+
+    /// What it is made of.
+    pub(crate) fn asked(&self) -> (RecordType, DomainName, Replay) {
         let end = self.query.len() - 11;
         let (question, kind) = self.query[12..end].split_at(end - 12 - 4);
         let mut name = String::new();
@@ -75,9 +83,7 @@ impl Captured {
             [0, 28, ..] => RecordType::Aaaa,
             _ => RecordType::Srv,
         };
-        let query = Query::new(record_type, &DomainName::parse(&name).unwrap(), &mut random);
-        assert_eq!(query.as_bytes(), self.query, "{}", self.file);
-        query
+        (record_type, DomainName::parse(&name).unwrap(), random)
     }
 }
 

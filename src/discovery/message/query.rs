@@ -7,17 +7,12 @@ use rand_core::CryptoRng;
 use super::answer::Answer;
 use super::error::AnswerError;
 use super::parse::WireName;
-use super::{
-    CLASS_INTERNET, HEADER_LEN, OPTIONS_LEN, QUERY_LEN, RecordType, UDP_PAYLOAD_LEN, WIRE_NAME_LEN,
-};
+use super::{HEADER_LEN, OPTIONS_LEN, QUERY_LEN, RecordType, UDP_PAYLOAD_LEN, WIRE_NAME_LEN};
 use crate::cursor::Writer;
 use crate::discovery::DomainName;
 
-/// The flag "recursion desired", alone.
-const FLAGS: u16 = 0x0100;
-
 /// The type of an OPT record.
-const OPT: u16 = 41;
+const OPT: u8 = 41;
 
 /// A question to a resolver, as it is sent. It announces that answers by UDP may have
 /// [`UDP_PAYLOAD_LEN`] bytes (RFC 6891).
@@ -43,11 +38,11 @@ impl Query {
 
     #[inline(never)]
     fn with_randomness(record_type: RecordType, name: &DomainName, random: &[u8; 34]) -> Self {
-        let ([id @ .., _, _], [_, _, cases @ ..]) = (random, random);
+        let ([id0, id1, ..], [_, _, cases @ ..]) = (*random, random);
         let mut message = [0; QUERY_LEN];
         let mut writer = Writer::new(&mut message);
-        let [high, low, ..] = *id;
-        writer.put(&[high, low]).u16(FLAGS).u16(1).u16(0).u16(0).u16(1);
+        // Recursion desired; one question, and one record in the additional section.
+        writer.put(&[id0, id1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
         let mut letter = 0_usize;
         for label in name.labels() {
             writer.u8(label.len() as u8);
@@ -58,10 +53,11 @@ impl Query {
                 letter = letter.saturating_add(1);
             }
         }
-        writer.u8(0).u16(record_type as u16).u16(CLASS_INTERNET);
-        // The OPT record: no name, its type, the length of datagrams, no extended code, version 0,
-        // no flags, no options.
-        writer.u8(0).u16(OPT).u16(UDP_PAYLOAD_LEN as u16).u32(0).u16(0);
+        // The name's end, type and class; then the OPT record: no name, its type, how long datagrams
+        // may be, no extended code, version 0, no flags, no options.
+        let [payload0, payload1] = (UDP_PAYLOAD_LEN as u16).to_be_bytes();
+        let kind = record_type as u8;
+        writer.put(&[0, 0, kind, 0, 1, 0, 0, OPT, payload0, payload1, 0, 0, 0, 0, 0, 0]);
         let length = writer.written().unwrap_or(QUERY_LEN) as u16;
         Self { record_type, length, message }
     }
