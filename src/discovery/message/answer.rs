@@ -107,7 +107,8 @@ impl<'a> Answer<'a> {
     /// followed there; more than [`MAX_ALIASES`] lead to no address.
     ///
     /// That there is none says nothing when the name was not asked for: resolvers add what they
-    /// know.
+    /// know. Each call reads the whole message again, at least twice: it is for the few hosts that
+    /// are to be tried, not for all that a resolver may list.
     pub fn addresses(&self, name: &DomainName) -> impl Iterator<Item = Address> + Clone + use<'a> {
         // The name as the message has it, so that names of one kind are compared from here on.
         let start = self

@@ -43,7 +43,7 @@ pub const RESOLVER_TCP_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # Memory
 ///
-/// The exchange has about 370 bytes. The buffer is the caller's, so that one may serve several
+/// The exchange has about 400 bytes, the question included. The buffer is the caller's, so that one may serve several
 /// purposes: [`UDP_PAYLOAD_LEN`](crate::discovery::message::UDP_PAYLOAD_LEN) bytes take every
 /// answer by UDP. An answer by TCP that does not fit is as good as none, which matters to sites with
 /// some twenty hosts; one of 4,096 bytes takes sixty.
