@@ -158,6 +158,28 @@ fn bind_gives_addresses_and_their_aliases() {
 }
 
 #[test]
+fn dnsmasq_says_the_same_in_its_own_way() {
+    let case = Captured::named("dnsmasq-srv");
+    let answer = case.query().answer(case.answer).unwrap();
+    let (one, other) = ("host1.example.com", "host2.example.com");
+    assert_eq!(
+        services(&answer),
+        [service(10, 20, 1688, 60, other), service(10, 60, 1688, 60, one)]
+    );
+    let ips = [("192.0.2.1", 60), ("2001:db8::1", 60)].map(|(ip, ttl)| (ip.to_owned(), ttl));
+    assert_eq!(addresses(&answer, one), ips);
+    assert_eq!(addresses(&answer, other), [("192.0.2.2".to_owned(), 60)]);
+
+    let case = Captured::named("dnsmasq-a-alias");
+    let answer = case.query().answer(case.answer).unwrap();
+    assert_eq!(addresses(&answer, "www.example.com"), [("192.0.2.1".to_owned(), 60)]);
+
+    let case = Captured::named("dnsmasq-nxdomain");
+    let answer = case.query().answer(case.answer).unwrap();
+    assert_eq!((answer.is_nonexistent(), answer.negative_ttl()), (true, None));
+}
+
+#[test]
 fn aliases_that_lead_in_a_circle_are_no_answer() {
     let query = ask(RecordType::A, "a.example.com");
     let (one, other) = (wire("a.example.com"), wire("b.example.com"));

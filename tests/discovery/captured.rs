@@ -43,6 +43,9 @@ captured!(
     "a-nodata",
     "aaaa",
     "aaaa-upper",
+    "dnsmasq-srv",
+    "dnsmasq-a-alias",
+    "dnsmasq-nxdomain",
 );
 
 impl Captured {
