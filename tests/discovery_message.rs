@@ -53,7 +53,7 @@ fn read(answer: &Answer<'_>) -> usize {
 fn a_query_asks_as_it_should() {
     let query = Query::new(RecordType::Srv, &name(SERVICE), &mut Replay([0x55; 34]));
     let mut expected = b"\x55\x55\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01".to_vec();
-    expected.extend(wire("_hEaDcOuNt._tCp.ExAmPlE.cOm"));
+    expected.extend(wire("_HeAdCoUnT._tCp.eXaMpLe.cOm"));
     expected.extend(b"\x00\x21\x00\x01\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00");
     assert_eq!(query.as_bytes(), expected);
     assert_eq!((query.record_type(), query.name()), (RecordType::Srv, name(SERVICE)));

@@ -81,7 +81,6 @@ fn question_in(bytes: &[u8]) -> Option<Query> {
         return None;
     }
     let mut name = String::new();
-    let mut letters = 0;
     let mut rest = bytes.get(12..)?;
     loop {
         let (length, tail) = rest.split_first()?;
@@ -92,10 +91,10 @@ fn question_in(bytes: &[u8]) -> Option<Query> {
         let (label, tail) = tail.split_at_checked(usize::from(*length))?;
         for byte in label {
             // More than a name may have is found out when it is put together.
-            if byte.is_ascii_uppercase() && letters < 256 {
-                random.0[2 + letters / 8] |= 1 << (letters % 8);
+            let bit = name.len() + 1;
+            if byte.is_ascii_uppercase() && bit < 256 {
+                random.0[2 + bit / 8] |= 1 << (bit % 8);
             }
-            letters += 1;
             name.push(char::from(*byte));
         }
         name.push('.');

@@ -72,9 +72,9 @@ impl Captured {
         while let [length @ 1..=63, tail @ ..] = rest {
             let (label, tail) = tail.split_at(usize::from(*length));
             for byte in label {
-                let letter = name.bytes().filter(|byte| *byte != b'.').count();
+                let bit = name.len() + 1;
                 if byte.is_ascii_uppercase() {
-                    random.0[2 + letter / 8] |= 1 << (letter % 8);
+                    random.0[2 + bit / 8] |= 1 << (bit % 8);
                 }
                 name.push(char::from(*byte));
             }
