@@ -53,7 +53,7 @@ fn read(answer: &Answer<'_>) -> usize {
 fn a_query_asks_as_it_should() {
     let query = Query::new(RecordType::Srv, &name(SERVICE), &mut Replay([0x55; 34]));
     let mut expected = b"\x55\x55\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01".to_vec();
-    expected.extend(wire("_hEaDcOuNt._tCp.ExAmPlE.cOm"));
+    expected.extend(wire("_HeAdCoUnT._tCp.eXaMpLe.cOm"));
     expected.extend(b"\x00\x21\x00\x01\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00");
     assert_eq!(query.as_bytes(), expected);
     assert_eq!((query.record_type(), query.name()), (RecordType::Srv, name(SERVICE)));
@@ -155,6 +155,28 @@ fn bind_gives_addresses_and_their_aliases() {
     let case = Captured::named("a-loop");
     let error = case.query().answer(case.answer).unwrap_err();
     assert_eq!(error, AnswerError::Failed(Rcode(2)));
+}
+
+#[test]
+fn dnsmasq_says_the_same_in_its_own_way() {
+    let case = Captured::named("dnsmasq-srv");
+    let answer = case.query().answer(case.answer).unwrap();
+    let (one, other) = ("host1.example.com", "host2.example.com");
+    assert_eq!(
+        services(&answer),
+        [service(10, 20, 1688, 60, other), service(10, 60, 1688, 60, one)]
+    );
+    let ips = [("192.0.2.1", 60), ("2001:db8::1", 60)].map(|(ip, ttl)| (ip.to_owned(), ttl));
+    assert_eq!(addresses(&answer, one), ips);
+    assert_eq!(addresses(&answer, other), [("192.0.2.2".to_owned(), 60)]);
+
+    let case = Captured::named("dnsmasq-a-alias");
+    let answer = case.query().answer(case.answer).unwrap();
+    assert_eq!(addresses(&answer, "www.example.com"), [("192.0.2.1".to_owned(), 60)]);
+
+    let case = Captured::named("dnsmasq-nxdomain");
+    let answer = case.query().answer(case.answer).unwrap();
+    assert_eq!((answer.is_nonexistent(), answer.negative_ttl()), (true, None));
 }
 
 #[test]
@@ -373,6 +395,12 @@ fn pointers_lead_back_and_are_few() {
         let message = start.clone().record(owner, 1, 60, &[192, 0, 2, 1]);
         assert_eq!(fault(&query, &message.0), Some(Fault::Pointer), "{owner:?}");
     }
+    // Back to a label that runs into the pointer.
+    let data = [10_u8, 0, 0, 0];
+    let inside = (u16::from_be_bytes(here) + 12).to_be_bytes();
+    let message =
+        start.clone().record(QUESTION, 99, 60, &data).record(&inside, 1, 60, &[192, 0, 2, 1]);
+    assert_eq!(fault(&query, &message.0), Some(Fault::Pointer));
     for first in [0x40, 0x80, 0xBF] {
         let message = start.clone().record(&[first, 0], 1, 60, &[192, 0, 2, 1]);
         assert_eq!(fault(&query, &message.0), Some(Fault::Label));

@@ -1,12 +1,16 @@
 //! Neither end allocates: a counting allocator watches a whole exchange, and all around it.
 
+#[path = "discovery/captured.rs"]
+mod captured;
 mod common;
 
 use std::net::IpAddr;
 
 use allocation_counter::measure;
+use captured::Captured;
 use common::{ONE_HOST, Vendor, bench, machine, now};
 use headcount::client::{Client, Event, IMAGE_LEN, Outcome, Step};
+use headcount::discovery::message::Query;
 use headcount::fingerprint::Matching;
 use headcount::host::Source;
 use headcount::storage::{Found, Kind, MemoryStore, Slots, image_len};
@@ -136,4 +140,17 @@ fn keys_and_enrolment_allocate_nothing() {
         verify_enrolment_request(&frame, &tag_key).unwrap();
         Vendor::new()
     });
+}
+
+#[test]
+fn asking_a_resolver_does_not_allocate() {
+    let case = Captured::named("srv");
+    let (record_type, name, mut random) = case.asked();
+    let found = without_allocation("a question to a resolver", || {
+        let query = Query::new(record_type, &name, &mut random);
+        let answer = query.answer(case.answer).unwrap();
+        let addresses = answer.services().map(|host| answer.addresses(&host.target).count());
+        addresses.sum::<usize>()
+    });
+    assert_eq!(found, 5);
 }

@@ -3,11 +3,13 @@
 
 mod keys;
 pub mod ops;
+mod replay;
 mod values;
 
 pub use keys::{
     NOW, PRODUCT, genuine_certificate, host_key, outsider_key, root_key, roots, schedule, tag_key,
 };
+pub use replay::Replay;
 pub use values::{
     certificate, claims, coverage, enrolment_body, enrolment_request, flip, name, request,
     response_body,

@@ -69,8 +69,10 @@ impl DomainName {
             return Err(InvalidDomainName::Empty);
         }
         let mut offset = 0_usize;
-        for label in text.strip_suffix('.').unwrap_or(text).split('.') {
-            name.push(label.as_bytes()).map_err(|fault| fault.moved(offset))?;
+        let labels = text.strip_suffix('.').unwrap_or(text);
+        // Bytes, because splitting a text is code that can panic.
+        for label in labels.as_bytes().split(|byte| *byte == b'.') {
+            name.push(label).map_err(|fault| fault.moved(offset))?;
             offset = offset.saturating_add(label.len()).saturating_add(1);
         }
         Ok(name)

@@ -6,13 +6,14 @@
 //! as one under Embassy, takes `asynchronous` with the feature `nal-async` instead.
 //!
 //! Everything is a step machine: `poll(&mut stack, now)` does what can be done now and says when
-//! to come back. A firmware's main loop calls `poll`; a simple program lets [`run`] or [`serve`]
-//! loop over it.
+//! to come back. A firmware's main loop calls `poll`; a simple program lets [`run`], [`look_up`] or
+//! [`serve`] loop over it.
 //!
 //! | | client | host |
 //! | --- | --- | --- |
 //! | TCP | [`TcpExchange`] | [`TcpServer`] |
 //! | UDP | [`UdpExchange`] | [`UdpServer`] |
+//! | DNS | [`DnsExchange`] | |
 //!
 //! # The caller's part
 //!
@@ -166,6 +167,8 @@ use crate::wire::{FRAME_LEN, Frame};
 #[cfg(feature = "nal-async")]
 pub mod asynchronous;
 #[cfg(feature = "nal")]
+mod dns;
+#[cfg(feature = "nal")]
 mod run;
 mod schedule;
 #[cfg(feature = "nal")]
@@ -183,6 +186,10 @@ mod udp_server;
 pub use run::OsPlatform;
 #[cfg(feature = "nal")]
 pub use {
+    dns::{
+        DnsExchange, DnsFailure, DnsProgress, DnsTrouble, MAX_RESOLVERS, RESOLVER_TCP_TIMEOUT,
+        RESOLVER_TIMEOUT, look_up,
+    },
     run::{Exchange, Platform, Service, ask, run, serve},
     tcp_client::TcpExchange,
     tcp_server::{ANSWERED_EVICTION_AGE, EVICTION_AGE, TcpCounters, TcpServer},

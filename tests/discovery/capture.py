@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Captures the answers in this directory again: tests/discovery/capture.py
 
-Starts a BIND 9 (Debian's package bind9) with the zone below on a loopback port, asks it, and writes
-what was asked and what came. README.md lists the cases. Needs nothing but Python, and no privileges.
+Starts a BIND 9 and a dnsmasq (Debian's packages bind9 and dnsmasq-base) with the names below on
+loopback ports, asks them, and writes what was asked and what came. README.md lists the cases. Needs
+nothing else but Python, and no privileges.
 """
 
+import os
 import pathlib
 import random
 import socket
@@ -14,7 +16,7 @@ import sys
 import tempfile
 import time
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).resolve().parent
 TYPES = {"A": 1, "AAAA": 28, "SRV": 33}
 SERVICE = "_headcount._tcp.example.com"
 
@@ -59,6 +61,29 @@ zone "example.com" {{ type primary; file "zone"; }};
 zone "broken.example" {{ type primary; file "there-is-no-such-file"; }};
 """
 
+# What small routers run. It writes messages in another way: names of additional records point into
+# the data of SRV records, and there is no SOA record with what does not exist.
+DNSMASQ = """
+keep-in-foreground
+no-daemon
+port={port}
+listen-address=127.0.0.1
+bind-interfaces
+no-resolv
+no-hosts
+no-poll
+conf-file=/dev/null
+pid-file=
+user=
+local=/example.com/
+local-ttl=60
+host-record=host1.example.com,192.0.2.1,2001:db8::1
+host-record=host2.example.com,192.0.2.2
+srv-host=_headcount._tcp.example.com,host1.example.com,1688,10,60
+srv-host=_headcount._tcp.example.com,host2.example.com,1688,10,20
+cname=www.example.com,host1.example.com
+"""
+
 # File name, name, type, by TCP.
 CASES = [
     ("srv", SERVICE, "SRV", False),
@@ -79,6 +104,12 @@ CASES = [
     ("a-nodata", "host3.example.com", "A", False),
     ("aaaa", "host1.example.com", "AAAA", False),
     ("aaaa-upper", "host3.example.com", "AAAA", False),
+]
+
+DNSMASQ_CASES = [
+    ("dnsmasq-srv", SERVICE, "SRV", False),
+    ("dnsmasq-a-alias", "www.example.com", "A", False),
+    ("dnsmasq-nxdomain", "_headcount._udp.example.com", "SRV", False),
 ]
 
 
@@ -113,37 +144,45 @@ def free_port():
         return one.getsockname()[1]
 
 
+def capture(command, port, cases, source):
+    """Starts the server, waits until it answers, and asks."""
+    address = ("127.0.0.1", port)
+    log = pathlib.Path("log")
+    server = subprocess.Popen(command, stdout=log.open("w"), stderr=subprocess.STDOUT)
+    try:
+        for _ in range(50):
+            try:
+                ask_udp(address, query("example.com", "A", random.Random(1)))
+                break
+            except OSError:
+                time.sleep(0.1)
+        else:
+            sys.exit(log.read_text())
+        for file, name, kind, tcp in cases:
+            message = query(name, kind, source)
+            answer = (ask_tcp if tcp else ask_udp)(address, message)
+            (HERE / f"{file}.query.bin").write_bytes(message)
+            (HERE / f"{file}.answer.bin").write_bytes(answer)
+            print(f"{file}: {len(message)} bytes asked, {len(answer)} came")
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
 def main():
     # The same ids and cases every time, so that only what has changed differs.
     source = random.Random(12)
     with tempfile.TemporaryDirectory() as directory:
+        os.chdir(directory)
         port = free_port()
-        pathlib.Path(directory, "zone").write_text(ZONE)
-        pathlib.Path(directory, "named.conf").write_text(CONF.format(port=port))
-        named = subprocess.Popen(
-            ["/usr/sbin/named", "-4", "-n1", "-g", "-c", "named.conf"],
-            cwd=directory,
-            stderr=pathlib.Path(directory, "log").open("w"),
-        )
-        address = ("127.0.0.1", port)
-        try:
-            for _ in range(50):
-                try:
-                    ask_udp(address, query("example.com", "A", random.Random(1)))
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            else:
-                sys.exit(pathlib.Path(directory, "log").read_text())
-            for file, name, kind, tcp in CASES:
-                message = query(name, kind, source)
-                answer = (ask_tcp if tcp else ask_udp)(address, message)
-                (HERE / f"{file}.query.bin").write_bytes(message)
-                (HERE / f"{file}.answer.bin").write_bytes(answer)
-                print(f"{file}: {len(message)} bytes asked, {len(answer)} came")
-        finally:
-            named.terminate()
-            named.wait(10)
+        pathlib.Path("zone").write_text(ZONE)
+        pathlib.Path("named.conf").write_text(CONF.format(port=port))
+        named = ["/usr/sbin/named", "-4", "-n1", "-g", "-c", "named.conf"]
+        capture(named, port, CASES, source)
+        port = free_port()
+        pathlib.Path("dnsmasq.conf").write_text(DNSMASQ.format(port=port))
+        capture(["/usr/sbin/dnsmasq", "-C", "dnsmasq.conf"], port, DNSMASQ_CASES, source)
+        os.chdir(HERE)
 
 
 if __name__ == "__main__":

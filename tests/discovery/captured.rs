@@ -43,6 +43,9 @@ captured!(
     "a-nodata",
     "aaaa",
     "aaaa-upper",
+    "dnsmasq-srv",
+    "dnsmasq-a-alias",
+    "dnsmasq-nxdomain",
 );
 
 impl Captured {
@@ -52,6 +55,14 @@ impl Captured {
 
     /// The question again, with the same id and the same mixture of cases.
     pub(crate) fn query(&self) -> Query {
+        let (record_type, name, mut random) = self.asked();
+        let query = Query::new(record_type, &name, &mut random);
+        assert_eq!(query.as_bytes(), self.query, "{}", self.file);
+        query
+    }
+
+    /// What it is made of.
+    pub(crate) fn asked(&self) -> (RecordType, DomainName, Replay) {
         let end = self.query.len() - 11;
         let (question, kind) = self.query[12..end].split_at(end - 12 - 4);
         let mut name = String::new();
@@ -61,9 +72,9 @@ impl Captured {
         while let [length @ 1..=63, tail @ ..] = rest {
             let (label, tail) = tail.split_at(usize::from(*length));
             for byte in label {
-                let letter = name.bytes().filter(|byte| *byte != b'.').count();
+                let bit = name.len() + 1;
                 if byte.is_ascii_uppercase() {
-                    random.0[2 + letter / 8] |= 1 << (letter % 8);
+                    random.0[2 + bit / 8] |= 1 << (bit % 8);
                 }
                 name.push(char::from(*byte));
             }
@@ -75,9 +86,7 @@ impl Captured {
             [0, 28, ..] => RecordType::Aaaa,
             _ => RecordType::Srv,
         };
-        let query = Query::new(record_type, &DomainName::parse(&name).unwrap(), &mut random);
-        assert_eq!(query.as_bytes(), self.query, "{}", self.file);
-        query
+        (record_type, DomainName::parse(&name).unwrap(), random)
     }
 }
 

@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::IpAddr;
 
 use super::error::{AnswerError, Fault, Malformed, Rcode};
-use super::parse::{Data, Record, Records, Section, WireName};
+use super::parse::{Record, Records, Section, WireName};
 use super::{HEADER_LEN, MAX_ALIASES};
 use crate::discovery::DomainName;
 
@@ -67,14 +67,10 @@ impl<'a> Answer<'a> {
         let mut negative_ttl = None;
         let mut rest = records.clone();
         while let Some(record) = rest.read().map_err(AnswerError::Malformed)? {
-            match (record.section, record.data) {
-                (Section::Additional, Data::Options { rcode }) => {
-                    extended.get_or_insert(rcode);
-                }
-                (Section::Authority, Data::Authority { minimum }) => {
-                    negative_ttl.get_or_insert(record.ttl.min(minimum));
-                }
-                _ => {}
+            match record.section {
+                Section::Answer => {}
+                Section::Authority => negative_ttl = negative_ttl.or(record.negative_ttl()),
+                Section::Additional => extended = extended.or(record.extended_rcode()),
             }
         }
         let basic = message.get(3).copied().unwrap_or(0) & 0x0F;
@@ -111,7 +107,8 @@ impl<'a> Answer<'a> {
     /// followed there; more than [`MAX_ALIASES`] lead to no address.
     ///
     /// That there is none says nothing when the name was not asked for: resolvers add what they
-    /// know.
+    /// know. Each call reads the whole message again, at least twice: it is for the few hosts that
+    /// are to be tried, not for all that a resolver may list.
     pub fn addresses(&self, name: &DomainName) -> impl Iterator<Item = Address> + Clone + use<'a> {
         // The name as the message has it, so that names of one kind are compared from here on.
         let start = self
@@ -123,12 +120,8 @@ impl<'a> Answer<'a> {
         let records = if end.is_some() { self.records.clone() } else { self.records.none() };
         records.filter_map(move |record| {
             let (owner, alias_ttl) = end?;
-            match record.data {
-                Data::Address(ip) if record.owner.is(owner) => {
-                    Some(Address { ip, ttl: record.ttl.min(alias_ttl) })
-                }
-                _ => None,
-            }
+            let ip = record.address().filter(|_| record.owner.is(owner))?;
+            Some(Address { ip, ttl: record.ttl().min(alias_ttl) })
         })
     }
 
@@ -147,16 +140,15 @@ impl<'a> Answer<'a> {
 
     fn service_records(&self) -> impl Iterator<Item = Record<'a>> + Clone + use<'a> {
         let owner = self.owner;
-        self.records.of_answer().filter(move |record| {
-            matches!(record.data, Data::Service { .. }) && record.owner.is(owner)
-        })
+        let records = self.records.of_answer();
+        records.filter(move |record| record.service().is_some() && record.owner.is(owner))
     }
 }
 
 #[inline(never)]
 fn service(record: &Record<'_>, alias_ttl: u32) -> Option<Service> {
-    let Data::Service { priority, weight, port, target } = record.data else { return None };
-    let ttl = record.ttl.min(alias_ttl);
+    let ([priority, weight, port], target) = record.service()?;
+    let ttl = record.ttl().min(alias_ttl);
     Some(Service { priority, weight, port, ttl, target: target.to_domain_name()? })
 }
 
@@ -179,9 +171,9 @@ fn check_header(asked: &[u8], message: &[u8]) -> Option<bool> {
 fn follow<'a>(records: &Records<'a>, mut name: WireName<'a>) -> Option<(WireName<'a>, u32)> {
     let mut ttl = u32::MAX;
     for _ in 0..=MAX_ALIASES {
-        let alias = records.clone().find_map(|record| match record.data {
-            Data::Alias(target) if record.owner.is(name) => Some((target, record.ttl)),
-            _ => None,
+        let alias = records.clone().find_map(|record| {
+            let target = record.alias().filter(|_| record.owner.is(name))?;
+            Some((target, record.ttl()))
         });
         let Some((target, alias_ttl)) = alias else { return Some((name, ttl)) };
         name = target;

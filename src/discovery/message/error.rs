@@ -34,7 +34,8 @@ pub struct Malformed {
 pub enum Fault {
     /// The message ends before what it announces, or is longer than 65,535 bytes.
     Length,
-    /// A compression pointer that does not lead back, leads into the header, or is one too many.
+    /// A compression pointer that does not lead back to what ends before the name it stands in, that
+    /// leads into the header, or is one too many.
     Pointer,
     /// A label of a kind that does not exist.
     Label,

@@ -10,8 +10,8 @@
 //!   the transport's part, that is what somebody off the path has to guess.
 //! - Only records of the name that was asked for count, or of what its aliases in the same answer
 //!   lead to. All others are passed over.
-//! - The work is bounded: pointers lead strictly backwards, and at most [`MAX_POINTERS`] make a
-//!   name; at most [`MAX_ALIASES`] are followed.
+//! - The work is bounded: a pointer leads back to what ends before the name it stands in, and at
+//!   most [`MAX_POINTERS`] make a name; at most [`MAX_ALIASES`] are followed.
 //!
 //! Bytes after the last record are ignored, as resolvers do. So are records of other types and
 //! classes, of which only the frame is read.

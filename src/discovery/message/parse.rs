@@ -1,9 +1,10 @@
 //! The records and names of a message, read one after the other: the one place here that knows nom.
 //!
-//! [`Records`] reads a message twice with the same code: once to see that it is in order, and then
-//! as often as somebody looks for something, when nothing can be wrong any more.
+//! [`Records`] reads a message with the same code once to see that it is in order, and then as often
+//! as somebody looks for something, when nothing can be wrong any more. A record is where it stands
+//! and how long it is; what it says is taken from there when it is wanted.
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 
 use nom::{IResult, Parser as _};
 
@@ -18,6 +19,9 @@ const OPT: u16 = 41;
 const SRV: u16 = RecordType::Srv as u16;
 const A: u16 = RecordType::A as u16;
 const AAAA: u16 = RecordType::Aaaa as u16;
+
+/// Stands for the type of a record that is passed over.
+const OTHER: u16 = 0;
 
 /// The records of a message from some byte on.
 #[derive(Clone)]
@@ -34,43 +38,26 @@ pub(super) enum Section {
     Additional,
 }
 
+/// A record of the class "internet", or an OPT record.
 #[derive(Clone, Copy)]
 pub(super) struct Record<'a> {
     pub(super) section: Section,
     pub(super) owner: WireName<'a>,
-    /// In seconds.
-    pub(super) ttl: u32,
-    pub(super) data: Data<'a>,
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum Data<'a> {
-    Service {
-        priority: u16,
-        weight: u16,
-        port: u16,
-        target: WireName<'a>,
-    },
-    Address(IpAddr),
-    Alias(WireName<'a>),
-    /// How long it holds, in seconds, that there is no such record (RFC 2308 5).
-    Authority {
-        minimum: u32,
-    },
-    /// The upper bits of the response code (RFC 6891 6.1.3).
-    Options {
-        rcode: u8,
-    },
-    Other,
+    kind: u16,
+    ttl: u32,
+    data_at: usize,
+    data: &'a [u8],
 }
 
 impl<'a> Records<'a> {
     /// All of a message whose question ends before `at`.
     pub(super) fn of(message: &'a [u8], at: usize) -> Self {
-        let mut counts = Cursor { message, at: 6 };
-        // A question stands between them and the end of the message.
-        let mut count = || counts.u16().unwrap_or(0);
-        Self { left: [count(), count(), count()], cursor: Cursor { message, at } }
+        let counts = message.get(6..HEADER_LEN).unwrap_or_default().as_chunks().0;
+        let mut left = [0; 3];
+        for (left, count) in left.iter_mut().zip(counts) {
+            *left = u16::from_be_bytes(*count);
+        }
+        Self { cursor: Cursor { message, at }, left }
     }
 
     /// Those of the answer section alone.
@@ -87,15 +74,14 @@ impl<'a> Records<'a> {
     /// The next record, if there is another one.
     #[inline(never)]
     pub(super) fn read(&mut self) -> Result<Option<Record<'a>>, Malformed> {
-        let [answers, authorities, additionals] = &mut self.left;
-        let (section, left) = match (*answers, *authorities) {
-            (1.., _) => (Section::Answer, answers),
-            (0, 1..) => (Section::Authority, authorities),
-            (0, 0) => (Section::Additional, additionals),
-        };
-        let Some(fewer) = left.checked_sub(1) else { return Ok(None) };
-        *left = fewer;
-        self.cursor.record(section).map(Some)
+        let sections = [Section::Answer, Section::Authority, Section::Additional];
+        for (left, section) in self.left.iter_mut().zip(sections) {
+            if let Some(fewer) = left.checked_sub(1) {
+                *left = fewer;
+                return self.cursor.record(section).map(Some);
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -114,6 +100,53 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
+impl<'a> Record<'a> {
+    /// Seconds that it holds.
+    pub(super) const fn ttl(&self) -> u32 {
+        seconds(self.ttl)
+    }
+
+    /// Of an SRV record: priority, weight and port, and the host.
+    pub(super) fn service(&self) -> Option<([u16; 3], WireName<'a>)> {
+        if self.kind != SRV {
+            return None;
+        }
+        let [priority0, priority1, weight0, weight1, port0, port1] = *self.data.first_chunk()?;
+        let numbers = [[priority0, priority1], [weight0, weight1], [port0, port1]];
+        Some((numbers.map(u16::from_be_bytes), self.owner.elsewhere(self.data_at.checked_add(6)?)))
+    }
+
+    /// Of an A or AAAA record.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        match self.kind {
+            A => <[u8; 4]>::try_from(self.data).ok().map(IpAddr::from),
+            AAAA => <[u8; 16]>::try_from(self.data).ok().map(IpAddr::from),
+            _ => None,
+        }
+    }
+
+    /// Of a CNAME record: the name that its owner stands for.
+    pub(super) fn alias(&self) -> Option<WireName<'a>> {
+        (self.kind == CNAME).then(|| self.owner.elsewhere(self.data_at))
+    }
+
+    /// Of a SOA record: how long it holds, in seconds, that there is no such record (RFC 2308 5).
+    pub(super) fn negative_ttl(&self) -> Option<u32> {
+        let minimum = self.data.last_chunk().filter(|_| self.kind == SOA)?;
+        Some(seconds(u32::from_be_bytes(*minimum)).min(self.ttl()))
+    }
+
+    /// Of an OPT record: the upper bits of the response code (RFC 6891 6.1.3).
+    pub(super) fn extended_rcode(&self) -> Option<u8> {
+        (self.kind == OPT).then_some((self.ttl >> 24) as u8)
+    }
+}
+
+/// A time to live or the like; with its top bit set it counts as none (RFC 2181 8).
+const fn seconds(ttl: u32) -> u32 {
+    if ttl > i32::MAX as u32 { 0 } else { ttl }
+}
+
 /// A place in a message.
 #[derive(Clone, Copy)]
 struct Cursor<'a> {
@@ -124,40 +157,36 @@ struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     fn record(&mut self, section: Section) -> Result<Record<'a>, Malformed> {
         let owner = self.name()?;
-        let kind = self.u16()?;
-        let class = self.u16()?;
-        let ttl = self.u32()?;
-        let length = self.u16()?;
-        let data_at = self.at;
-        let end = data_at.saturating_add(usize::from(length));
-        let data = match (kind, class) {
-            (OPT, _) if section == Section::Additional => {
-                Data::Options { rcode: (ttl >> 24) as u8 }
-            }
-            (SRV, CLASS_INTERNET) => Data::Service {
-                priority: self.u16()?,
-                weight: self.u16()?,
-                port: self.u16()?,
-                target: self.name()?,
-            },
-            (A, CLASS_INTERNET) => Data::Address(IpAddr::V4(Ipv4Addr::from(self.array()?))),
-            (AAAA, CLASS_INTERNET) => Data::Address(IpAddr::V6(Ipv6Addr::from(self.array()?))),
-            (CNAME, CLASS_INTERNET) => Data::Alias(self.name()?),
-            (SOA, CLASS_INTERNET) => {
-                self.name()?;
-                self.name()?;
-                self.skip(16)?;
-                Data::Authority { minimum: seconds(self.u32()?) }
-            }
-            _ => Data::Other,
+        let here = self.malformed(Fault::Length);
+        let head: &[u8; 10] = self.take(10)?.try_into().map_err(|_| here)?;
+        let [kind0, kind1, class0, class1, ttl @ .., length0, length1] = *head;
+        let length = usize::from(u16::from_be_bytes([length0, length1]));
+        let kind = u16::from_be_bytes([kind0, kind1]);
+        let kind = match u16::from_be_bytes([class0, class1]) {
+            CLASS_INTERNET => kind,
+            _ if kind == OPT => kind,
+            _ => OTHER,
         };
-        if matches!(data, Data::Options { .. } | Data::Other) {
-            self.skip(usize::from(length))?;
+        let data_at = self.at;
+        // Bytes, names, and bytes after them.
+        let (before, names, after) = match kind {
+            A => (4, 0, 0),
+            AAAA => (16, 0, 0),
+            CNAME => (0, 1, 0),
+            SOA => (0, 2, 20),
+            SRV => (6, 1, 0),
+            _ => (length, 0, 0),
+        };
+        self.take(before)?;
+        for _ in 0..names {
+            self.name()?;
         }
-        if self.at != end {
+        self.take(after)?;
+        let data = self.message.get(data_at..self.at).unwrap_or_default();
+        if data.len() != length {
             return Err(Malformed { offset: data_at as u16, fault: Fault::Data });
         }
-        Ok(Record { section, owner, ttl: seconds(ttl), data })
+        Ok(Record { section, owner, kind, ttl: u32::from_be_bytes(ttl), data_at, data })
     }
 
     /// A name, in whatever pieces, and on to what comes after its first piece.
@@ -170,24 +199,9 @@ impl<'a> Cursor<'a> {
         Ok(name)
     }
 
-    #[inline(never)]
-    fn u16(&mut self) -> Result<u16, Malformed> {
-        self.array().map(u16::from_be_bytes)
-    }
-
-    #[inline(never)]
-    fn u32(&mut self) -> Result<u32, Malformed> {
-        self.array().map(u32::from_be_bytes)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let here = self.malformed(Fault::Length);
-        self.skip(N)?.try_into().map_err(|_| here)
-    }
-
     /// So many bytes.
     #[inline(never)]
-    fn skip(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let rest = self.message.get(self.at..).unwrap_or_default();
         let taken: IResult<_, _, ()> = nom::bytes::complete::take(length).parse(rest);
         let (_, bytes) = taken.map_err(|_| self.malformed(Fault::Length))?;
@@ -198,11 +212,6 @@ impl<'a> Cursor<'a> {
     const fn malformed(&self, fault: Fault) -> Malformed {
         Malformed { offset: self.at as u16, fault }
     }
-}
-
-/// A time to live or the like; with its top bit set it counts as none (RFC 2181 8).
-const fn seconds(ttl: u32) -> u32 {
-    if ttl > i32::MAX as u32 { 0 } else { ttl }
 }
 
 /// A name where it stands in its message, in any case and with any bytes.
@@ -216,6 +225,11 @@ impl<'a> WireName<'a> {
     /// The name that begins at this byte.
     pub(super) const fn at(message: &'a [u8], at: usize) -> Self {
         Self { message, at }
+    }
+
+    /// Another one in the same message.
+    const fn elsewhere(self, at: usize) -> Self {
+        Self { at, ..self }
     }
 
     /// Whether it is the same name, in whatever case.
@@ -260,8 +274,9 @@ impl<'a> WireName<'a> {
 
 /// The labels of a name from left to right.
 struct Labels<'a> {
+    /// In the part of the message that the piece being read may take.
     cursor: Cursor<'a>,
-    /// Where the piece of the name begins that is being read. The next one must begin before it.
+    /// Where that piece begins. The next one must end before it.
     piece: usize,
     /// Bytes so far.
     length: usize,
@@ -277,29 +292,39 @@ impl<'a> Labels<'a> {
     fn read(&mut self) -> Result<&'a [u8], Malformed> {
         loop {
             let here = self.cursor;
-            let [first] = self.cursor.array()?;
+            let first = self.take(1)?;
             match first {
-                0..=63 => {
-                    let label = self.cursor.skip(usize::from(first))?;
+                [length @ 0..=63] => {
+                    let label = self.take(usize::from(*length))?;
                     self.length = self.length.saturating_add(label.len()).saturating_add(1);
                     if self.length > WIRE_NAME_LEN {
                         return Err(here.malformed(Fault::NameLength));
                     }
                     return Ok(label);
                 }
-                192.. => {
-                    let [second] = self.cursor.array()?;
-                    let to = usize::from(u16::from_be_bytes([first & 63, second]));
+                [high @ 192..=255] => {
+                    let low = self.take(1)?.first().copied().unwrap_or(0);
+                    let to = usize::from(u16::from_be_bytes([high & 63, low]));
                     if !(HEADER_LEN..self.piece).contains(&to) || self.pointers == MAX_POINTERS {
                         return Err(here.malformed(Fault::Pointer));
                     }
                     self.end.get_or_insert(self.cursor.at);
                     self.pointers = self.pointers.saturating_add(1);
+                    let earlier = self.cursor.message.get(..self.piece).unwrap_or_default();
+                    self.cursor = Cursor { message: earlier, at: to };
                     self.piece = to;
-                    self.cursor.at = to;
                 }
-                64..=191 => return Err(here.malformed(Fault::Label)),
+                _ => return Err(here.malformed(Fault::Label)),
             }
         }
+    }
+
+    /// So many bytes of the piece.
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+        self.cursor.take(length).map_err(|malformed| match self.pointers {
+            0 => malformed,
+            // It runs into the piece from which a pointer led here.
+            _ => Malformed { fault: Fault::Pointer, ..malformed },
+        })
     }
 }

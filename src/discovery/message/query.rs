@@ -7,17 +7,12 @@ use rand_core::CryptoRng;
 use super::answer::Answer;
 use super::error::AnswerError;
 use super::parse::WireName;
-use super::{
-    CLASS_INTERNET, HEADER_LEN, OPTIONS_LEN, QUERY_LEN, RecordType, UDP_PAYLOAD_LEN, WIRE_NAME_LEN,
-};
+use super::{HEADER_LEN, OPTIONS_LEN, QUERY_LEN, RecordType, UDP_PAYLOAD_LEN, WIRE_NAME_LEN};
 use crate::cursor::Writer;
 use crate::discovery::DomainName;
 
-/// The flag "recursion desired", alone.
-const FLAGS: u16 = 0x0100;
-
 /// The type of an OPT record.
-const OPT: u16 = 41;
+const OPT: u8 = 41;
 
 /// A question to a resolver, as it is sent. It announces that answers by UDP may have
 /// [`UDP_PAYLOAD_LEN`] bytes (RFC 6891).
@@ -33,7 +28,7 @@ pub struct Query {
 
 impl Query {
     /// Asks for this name's records of one type. Takes 34 bytes of randomness: the id, and a bit for
-    /// each letter's case.
+    /// each character's case.
     #[must_use]
     pub fn new(record_type: RecordType, name: &DomainName, rng: &mut impl CryptoRng) -> Self {
         let mut random = [0; 34];
@@ -43,26 +38,35 @@ impl Query {
 
     #[inline(never)]
     fn with_randomness(record_type: RecordType, name: &DomainName, random: &[u8; 34]) -> Self {
-        let ([id @ .., _, _], [_, _, cases @ ..]) = (random, random);
+        let ([id0, id1, ..], [_, _, cases @ ..]) = (*random, random);
         let mut message = [0; QUERY_LEN];
+        // Recursion desired; one question, and one record in the additional section. Then the text of
+        // the name, with a dot before its first label, too.
+        let header = [id0, id1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+        let dot: &[u8] = if name.is_root() { b"" } else { b"." };
         let mut writer = Writer::new(&mut message);
-        let [high, low, ..] = *id;
-        writer.put(&[high, low]).u16(FLAGS).u16(1).u16(0).u16(0).u16(1);
-        let mut letter = 0_usize;
-        for label in name.labels() {
-            writer.u8(label.len() as u8);
-            for byte in label {
-                let bits = cases.get(letter / 8).copied().unwrap_or(0);
-                let upper = bits >> (letter % 8) & 1 == 1;
-                writer.u8(if upper { byte.to_ascii_uppercase() } else { *byte });
-                letter = letter.saturating_add(1);
+        writer.put(&header).slice(dot).slice(name.as_str().as_bytes());
+        // The name's end, type and class; then the OPT record: no name, its type, how long datagrams
+        // may be, no extended code, version 0, no flags, no options.
+        let [payload0, payload1] = (UDP_PAYLOAD_LEN as u16).to_be_bytes();
+        let kind = record_type as u8;
+        writer.put(&[0, 0, kind, 0, 1, 0, 0, OPT, payload0, payload1, 0, 0, 0, 0, 0, 0]);
+        let length = writer.written().unwrap_or(QUERY_LEN) as u16;
+
+        let text = message.iter_mut().skip(HEADER_LEN).take(name.as_str().len().saturating_add(1));
+        let mut label = 0_u8;
+        for (index, byte) in text.enumerate().rev() {
+            if *byte == b'.' {
+                // A label's length takes the place of the dot before it.
+                (*byte, label) = (label, 0);
+                continue;
+            }
+            label = label.saturating_add(1);
+            let bits = cases.get(index / 8).copied().unwrap_or(0);
+            if bits >> (index % 8) & 1 == 1 {
+                byte.make_ascii_uppercase();
             }
         }
-        writer.u8(0).u16(record_type as u16).u16(CLASS_INTERNET);
-        // The OPT record: no name, its type, the length of datagrams, no extended code, version 0,
-        // no flags, no options.
-        writer.u8(0).u16(OPT).u16(UDP_PAYLOAD_LEN as u16).u32(0).u16(0);
-        let length = writer.written().unwrap_or(QUERY_LEN) as u16;
         Self { record_type, length, message }
     }
 

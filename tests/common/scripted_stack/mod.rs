@@ -5,6 +5,7 @@
     reason = "a module of several tests, each of which uses a part"
 )]
 
+pub mod resolver;
 pub mod tcp_client;
 pub mod tcp_server;
 pub mod udp;

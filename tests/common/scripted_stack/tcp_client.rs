@@ -43,8 +43,10 @@ pub struct ScriptedTcp {
     pub connect: Acts,
     pub send: Acts,
     pub receive: Acts,
-    /// What the peer sends once it has 250 bytes.
+    /// What the peer sends once it has the request.
     pub answer: Vec<u8>,
+    /// How many bytes that has; a frame's 250 by default.
+    pub request_len: usize,
     /// What the peer got.
     pub sent: Vec<u8>,
     pub delivered: usize,
@@ -62,6 +64,7 @@ impl ScriptedTcp {
             send: Acts::always(Act::Move(usize::MAX)),
             receive: Acts::always(Act::Move(usize::MAX)),
             answer: answer.to_vec(),
+            request_len: 250,
             sent: Vec::new(),
             delivered: 0,
             opened: 0,
@@ -114,7 +117,7 @@ impl TcpClientStack for ScriptedTcp {
         match self.receive.next() {
             Act::Block => Err(nb::Error::WouldBlock),
             Act::Move(most) => {
-                let there = if self.sent.len() < 250 { 0 } else { self.answer.len() };
+                let there = if self.sent.len() < self.request_len { 0 } else { self.answer.len() };
                 let there = &self.answer[self.delivered.min(there)..there];
                 let moved = most.min(buffer.len()).min(there.len());
                 buffer[..moved].copy_from_slice(&there[..moved]);

@@ -1,5 +1,5 @@
 //! What the images `client` and `host` do not use: enrolment, product keys, fingerprints, state in
-//! words, and the texts of all errors. Its only purpose is to link without a panic.
+//! words, questions to a resolver, and the texts of all errors. Its only purpose is to link without a panic.
 #![no_std]
 #![no_main]
 
@@ -7,6 +7,8 @@ use core::fmt::{self, Display, Write};
 use core::hint::black_box;
 
 use headcount::client::{Discard, Rejection, describe_image};
+use headcount::discovery::message::{Query, RecordType};
+use headcount::discovery::{DomainName, Proto};
 use headcount::host::{Silence, describe_snapshot};
 use headcount::storage::{Damage, Image};
 use headcount::trust::{
@@ -27,7 +29,8 @@ fn main() -> ! {
     names_and_keys(&mut letters);
     enrolment(&mut letters);
     states(&mut letters);
-    board::exit(letters.0 > 100)
+    let found = discovery(&mut letters);
+    board::exit(found && letters.0 > 100)
 }
 
 /// Counts what is written to it.
@@ -110,4 +113,38 @@ fn states(letters: &mut Letters) {
     letters.tell(describe_snapshot(bytes, |_, _| ()).map(drop));
     letters.tell(Image::parse(bytes).map(drop));
     letters.tell::<(), _>(Err(black_box(Damage::Checksum)));
+}
+
+/// What a real resolver answered when it was asked for this service.
+static ANSWER: &[u8; 334] = include_bytes!("../../../../tests/discovery/srv.answer.bin");
+
+/// Asks for hosts. Whether all of the answer was understood.
+fn discovery(letters: &mut Letters) -> bool {
+    let Some(domain) = letters.tell(DomainName::parse(black_box("example.com"))) else {
+        return false;
+    };
+    let service = DomainName::service(black_box("_headcount"), Proto::Tcp, &domain);
+    let Some(service) = letters.tell(service) else { return false };
+    let query = Query::new(black_box(RecordType::Srv), &service, &mut vendor::CountingRng(0));
+    let _ = write!(letters, "{query:?}");
+    // As if it had been asked now: this question's id, and its mixture of upper and lower case.
+    let mut message = *black_box(ANSWER);
+    let question = query.as_bytes().len().saturating_sub(11);
+    for (index, byte) in query.as_bytes().iter().enumerate().take(question) {
+        if let (0 | 1 | 12.., Some(to)) = (index, message.get_mut(index)) {
+            *to = *byte;
+        }
+    }
+    let Some(answer) = letters.tell(query.answer(black_box(&message))) else { return false };
+    let mut found = 0_u8;
+    for host in answer.services() {
+        let _ = write!(letters, "{} {} {}", host.target, host.port, host.ttl);
+        for address in answer.addresses(&host.target) {
+            // The standard library's own text of an address has a panic in it.
+            black_box((address.ip, address.ttl));
+            found = found.saturating_add(1);
+        }
+    }
+    black_box((answer.is_nonexistent(), answer.negative_ttl()));
+    found == 5 && answer.skipped() == 0
 }
