@@ -320,6 +320,22 @@ fn the_end_of_a_host_waits_a_bounded_time_for_its_records_to_go() {
 }
 
 #[test]
+fn a_host_that_would_be_silent_is_not_published() {
+    if !can_run(&BIND) {
+        return;
+    }
+    let server = two_zones();
+    let site = site_of("a.example.org", &[publish(&server, "example.org", "")]);
+    std::fs::remove_file(site.join("host/state/host.certificate")).unwrap();
+    let host = run(&site);
+    eventually("it says so", || log(&site).contains("not enrolled").then_some(()));
+    eventually("it says so", || log(&site).contains("not published in DNS").then_some(()));
+    host.stop();
+    assert!(server.dig("SRV", TCP).is_empty());
+    assert!(!log(&site).contains(": published in DNS"));
+}
+
+#[test]
 fn publication_by_hand() {
     if !can_run(&BIND) {
         return;
@@ -343,7 +359,10 @@ fn publication_by_hand() {
     // Off is off for a host that runs, too, and for one that starts.
     let host = run(&site);
     expect_records(&server, TCP, &[&record]);
+    let host_status = || site.run(&["host", "status", "--config", "host"]).expect(0);
+    host_status().says("DNS example.org: published");
     dns(&site, "off", &[]).expect(0).says("also after a restart");
+    host_status().says("DNS example.org: switched off");
     expect_records(&server, TCP, &[]);
     host.stop();
     let host = run(&site);

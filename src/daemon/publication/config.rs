@@ -13,6 +13,8 @@ use super::name::{self, DnsName, Named as _};
 const PORT: u16 = 53;
 /// The longest time to live that a record may have (RFC 2181, section 8).
 const LONGEST_TTL: u32 = i32::MAX.cast_unsigned();
+/// Labels of a name with a domain, counting the root.
+const WHOLE: usize = 3;
 
 /// Publication of a host in DNS (PROTOCOL 12).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +84,11 @@ impl DnsConfig {
     /// What is wrong, with the key's name.
     pub(in super::super) fn check(&self) -> Result<(), String> {
         if !self.target.is_empty() {
-            name::parse(&self.target).map_err(|reason| std::format!("dns.target: {reason}"))?;
+            let target = name::parse(&self.target);
+            let target = target.map_err(|reason| std::format!("dns.target: {reason}"))?;
+            if target.label_count() < WHOLE {
+                return Err(std::format!("dns.target: \"{target}\" is without its domain"));
+            }
         }
         let mut domains = Vec::new();
         for publish in &self.publish {
@@ -160,6 +166,7 @@ mod tests {
     fn what_cannot_be_meant_is_refused() {
         for (text, reason) in [
             ("target = \"a b\"", "dns.target: \"a b\" is no name"),
+            ("target = \"host\"", "dns.target: \"host\" is without its domain"),
             ("[[publish]]\ndomain = \"\"", "\"\" is no name"),
             ("[[publish]]\ndomain = \"a.b\"\nzone = \"c.b\"", "not in the zone \"c.b\""),
             ("[[publish]]\ndomain = \"a.b\"\nttl = 0", "ttl = 0: between 1"),

@@ -176,7 +176,7 @@ impl core::error::Error for PublicationError {}
 impl PublicationError {
     /// What its reader can do.
     #[must_use]
-    pub const fn advice(&self) -> &'static str {
+    pub fn advice(&self) -> &'static str {
         match self {
             Self::UnknownServer { .. } => {
                 "Is 'server' in host.toml right, and does this machine's resolver work?"
@@ -186,6 +186,9 @@ impl PublicationError {
                 "Is it up, does it listen at this address and port, does a firewall let TCP and UDP through?"
             }
             Self::Garbage { .. } => "Is this address that of a name server?",
+            Self::Refused { code, .. } if code == "SERVFAIL" => {
+                "The server is in trouble itself: its log tells what it is."
+            }
             Self::Refused { key: Some(_), .. } => {
                 "Does the server hold this zone as its primary, and does its policy grant the key these \
                  records? 'headcount host dns print' writes them for a zone file."

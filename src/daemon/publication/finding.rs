@@ -83,3 +83,73 @@ fn full_name(short: &str, hosts: &str, domain: Option<&str>) -> Option<String> {
     let in_domain = || domain.map(|domain| std::format!("{short}.{domain}"));
     of_hosts.or_else(in_domain).filter(|_| !short.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::base::iana::{Class, Rcode};
+    use domain::base::{Message, MessageBuilder, Serial, Ttl};
+    use domain::rdata::Soa;
+    use tokio::net::UdpSocket;
+
+    use super::*;
+    use crate::os::SystemClock;
+
+    fn name(text: &str) -> DnsName {
+        name::parse(text).unwrap()
+    }
+
+    #[test]
+    fn the_machine_has_its_name_from_hosts_or_else_from_the_search_list() {
+        let hosts = "127.0.0.1 localhost\n# 192.0.2.1 no.example kms\n192.0.2.7  KMS.corp.example kms x # y\n";
+        for (short, hosts, domain, full) in [
+            ("kms", hosts, Some("example.org"), Some("KMS.corp.example")),
+            ("kms", "127.0.0.1 kms kms.local\n", Some("example.org"), Some("kms.example.org")),
+            ("localhost", hosts, None, None),
+            ("kms.example.net", hosts, None, Some("kms.example.net")),
+            ("", hosts, Some("example.org"), None),
+        ] {
+            assert_eq!(full_name(short, hosts, domain).as_deref(), full, "{short}");
+        }
+    }
+
+    /// A resolver that says this of every name.
+    async fn resolver(zone: Option<&'static str>) -> SocketAddr {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut buffer = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+                let question = Message::from_octets(&buffer[..length]).unwrap();
+                let answer = MessageBuilder::new_vec();
+                let answer = answer.start_answer(&question, Rcode::NXDOMAIN).unwrap();
+                let mut authority = answer.authority();
+                if let Some(zone) = zone {
+                    let second = Ttl::from_secs(1);
+                    let (primary, mail) = (name("ns.example.org"), name("mail.example.org"));
+                    let soa = Soa::new(primary, mail, Serial(1), second, second, second, second);
+                    authority.push((name(zone), Class::IN, second, soa)).unwrap();
+                }
+                socket.send_to(authority.finish().as_slice(), from).await.unwrap();
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn the_primary_server_is_that_of_the_zone() {
+        let domain = name("lab.example.org");
+        let (nothing, other) = (resolver(None).await, resolver(Some("example.net")).await);
+        let right = resolver(Some("example.org")).await;
+        let clock = SystemClock::start();
+        let found = primary(&[nothing, other, right], &domain, &clock).await;
+        assert_eq!(found.as_deref(), Ok("ns.example.org:53"));
+        let error = primary(&[nothing, other], &domain, &clock).await.unwrap_err();
+        assert!(error.to_string().contains("knows no zone for it"), "{error}");
+        let error = primary(&[], &domain, &clock).await.unwrap_err();
+        assert!(error.to_string().contains("no resolver"), "{error}");
+        let server = NameServer { address: right, key: None, clock: &clock, recursion: false };
+        assert_eq!(zone(&server, &domain).await, Ok(name("example.org")));
+        let server = NameServer { address: other, ..server };
+        assert!(matches!(zone(&server, &domain).await, Err(PublicationError::NoZone { .. })));
+    }
+}

@@ -127,6 +127,29 @@ impl Publications {
     }
 }
 
+/// What a host knows of its publication without asking anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Whether it publishes: it is configured to, and not switched off.
+    pub is_on: bool,
+    /// The domains that are configured, and whether it has, or may have, records there.
+    pub domains: Vec<(String, bool)>,
+}
+
+impl Remembered {
+    /// Reads it from the state folder.
+    pub fn read(config: &HostConfig) -> Result<Self, FileError> {
+        let memory = Memory::read(&config.state_folder())?;
+        let domains = config.dns.publish.iter().map(|publish| {
+            let domain = name::parse(&publish.domain);
+            let domain = domain.map_or_else(|_| publish.domain.clone(), |name| name.to_string());
+            let has_records = memory.own(&domain) != Own::default();
+            (domain, has_records)
+        });
+        Ok(Self { is_on: config.dns.enabled && !memory.is_off(), domains: domains.collect() })
+    }
+}
+
 /// The publication of a host in one domain.
 #[derive(Clone)]
 pub struct Publication {
@@ -202,7 +225,7 @@ impl core::error::Error for PublishError {}
 impl PublishError {
     /// What its reader can do.
     #[must_use]
-    pub const fn advice(&self) -> &'static str {
+    pub fn advice(&self) -> &'static str {
         match self {
             Self::Dns(error) => error.advice(),
             Self::File(_) => "Is the state folder this user's, and the disk not full?",
@@ -280,21 +303,20 @@ impl Publication {
         services: &[ServiceRecord],
         addresses: &BTreeSet<IpAddr>,
     ) -> Result<Changed, PublishError> {
-        let domain = self.domain();
         let (server, seen) = self.look().await?;
         let zone = &seen.zone.0;
         if !addresses.is_empty() && !self.target.0.is_within(zone) {
             let (target, zone) = (self.target.to_string(), zone.to_string());
             return Err(PublicationError::Outside { target, zone }.into());
         }
-        let remembered = self.memory.own(&domain);
+        let remembered = self.memory.own(&self.domain());
         let wanted = Wanted { target: &self.target, services, addresses, ttl: self.settings.ttl };
         let plan = Plan::new(&self.domain, &seen, &remembered, &wanted);
         if !plan.changes.is_empty() {
-            self.memory.remember(&domain, &remembered.and(plan.after.clone()))?;
+            self.remember(remembered.and(plan.after.clone())).await?;
             self.server(server).update(zone, &plan.changes).await?;
         }
-        self.memory.remember(&domain, &plan.after)?;
+        self.remember(plan.after.clone()).await?;
         Ok(Changed {
             server,
             zone: zone.to_string(),
@@ -302,6 +324,13 @@ impl Publication {
             addresses: plan.after.addresses.into_iter().map(|own| own.address).collect(),
             removed: plan.removed,
         })
+    }
+
+    /// The disk may be slow; the runtime's threads are for sockets.
+    async fn remember(&self, own: Own) -> Result<(), FileError> {
+        let (memory, domain) = (self.memory.clone(), self.domain());
+        let task = tokio::task::spawn_blocking(move || memory.remember(&domain, &own));
+        task.await.unwrap_or_else(|error| Err(FileError::new(Path::new(""), "cannot write", error)))
     }
 
     /// The service records that it should have.

@@ -71,6 +71,7 @@ async fn serve(installed: &Installed, output: Output) -> Result<Exit, Problem> {
         }
         Some(_) => {}
     }
+    let is_enrolled = certificate.is_some();
     let (host, state) = restore(installed, certificate, &clock)?;
     let id = trust::host_id(&signer.public_key());
     let service = Arc::new(HostService::new(host, signer, clock));
@@ -87,11 +88,22 @@ async fn serve(installed: &Installed, output: Output) -> Result<Exit, Problem> {
     {
         output.line(format_args!("Host {id} listens on {address} {transport}."));
     }
-    let publisher = Publisher::new(publications);
     let intervals =
         SaveIntervals::every(Duration::from_secs(installed.config.save_interval_seconds.into()));
     let save = |stop| service.keep_saved(state, intervals, stop);
-    until_stopped(signals, server, save, |stop| publisher.run(stop)).await
+    let publish = |stop| publish(publications, is_enrolled, stop);
+    until_stopped(signals, server, save, publish).await
+}
+
+/// Publishes a host that answers. Nobody should be sent to one that is silent.
+async fn publish(publications: Publications, is_enrolled: bool, stop: Stopped) {
+    if is_enrolled {
+        return Publisher::new(publications).run(stop).await;
+    }
+    if !publications.each.is_empty() {
+        tracing::warn!("not published in DNS: this host is not enrolled");
+    }
+    stop.await;
 }
 
 /// The host with the counts that were saved, and where the next ones go.

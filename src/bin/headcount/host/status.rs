@@ -1,6 +1,7 @@
 //! `headcount host status`: what the host counted, from the state that it saves.
 
 use clap::Args;
+use headcount::daemon::publication::Remembered;
 use headcount::daemon::{Clock, SystemClock, date, system_rng};
 use headcount::host::{HostCounters, PoolStatus, Silence};
 use headcount::time::UnixTime;
@@ -39,6 +40,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         clock: now.clock.unwrap_or_default(),
         counters,
         pools: host.pools(now).map(|pool| (installed.names(&pool), pool)).collect(),
+        dns: Remembered::read(&installed.config)?,
     };
     output.document(&status.to_json());
     status.print(output);
@@ -51,6 +53,7 @@ struct Status {
     clock: UnixTime,
     counters: HostCounters,
     pools: Vec<(Vec<String>, PoolStatus)>,
+    dns: Remembered,
 }
 
 impl Installed {
@@ -90,6 +93,12 @@ impl Status {
             "granted": self.counters.granted,
             "refused": named(Refusal::ALL.map(Refusal::name), &self.counters.refused),
             "silent": named(Silence::NAMES, &self.counters.silent),
+            "dns": {
+                "on": self.dns.is_on,
+                "domains": self.dns.domains.iter().map(|(domain, published)| {
+                    json!({ "domain": domain, "published": published })
+                }).collect::<Vec<_>>(),
+            },
         })
     }
 
@@ -111,6 +120,16 @@ impl Status {
                     claims.coverage.generation
                 ));
             }
+        }
+        for (domain, is_published) in &self.dns.domains {
+            let state = match (is_published, self.dns.is_on) {
+                (true, _) => "published",
+                (false, true) => "not published",
+                (false, false) => "switched off",
+            };
+            output.line(format_args!(
+                "DNS {domain}: {state}; 'headcount host dns status' asks there"
+            ));
         }
         for (names, pool) in &self.pools {
             output.line("");
