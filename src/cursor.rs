@@ -95,8 +95,9 @@ impl<'a> Reader<'a> {
     /// The next bytes, as many as there are places; none when fewer are left.
     #[inline(never)]
     fn fill(&mut self, into: &mut [u8]) {
-        if let Some(bytes) = self.take(into.len()) {
-            into.copy_from_slice(bytes);
+        let bytes = self.take(into.len()).unwrap_or_default();
+        for (to, from) in into.iter_mut().zip(bytes) {
+            *to = *from;
         }
     }
 

@@ -245,7 +245,7 @@ impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
         now: Now,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, Corrupt> {
-        let record = Record::new(Cmid::from_random([0; 16]), now);
+        let record = Record::new(Cmid::NOBODY, now);
         let mut client = Self::with_record(product, machine, hosts, record, now);
         client.rejection = client.record.load(image, product, &mut client.known, now)?;
         client.check_host();

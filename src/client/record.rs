@@ -75,7 +75,7 @@ impl Record {
     /// activation is still held under the one before it: that one stays, or a restart would lose
     /// the activation.
     pub(super) fn replace_cmid(&mut self, fresh: Cmid) {
-        let held = self.activation.as_ref().and_then(Activation::cmid);
+        let held = self.activation.as_ref().map(Activation::cmid);
         if self.previous_cmid.is_none() || held != self.previous_cmid {
             self.previous_cmid = Some(self.cmid);
         }
@@ -160,12 +160,12 @@ impl Record {
         product: &Product<'_, impl Verifier>,
         known: &mut KnownCertificates,
     ) -> Result<Verified<ResponseView<'f>>, Rejection> {
-        let request = RequestView::new(request_frame);
+        let request = RequestView::answered(request_frame);
         if !product.made(request) {
             return Err(Rejection::OtherProduct);
         }
         let cmid = request.cmid();
-        if cmid != Some(self.cmid) && (cmid.is_none() || cmid != self.previous_cmid) {
+        if cmid != self.cmid && Some(cmid) != self.previous_cmid {
             return Err(Rejection::OtherMachine);
         }
         let expected = Expected {
@@ -198,13 +198,13 @@ impl Activation {
     }
 
     /// The CMID it was granted to.
-    pub(super) fn cmid(&self) -> Option<Cmid> {
-        RequestView::new(&self.request).cmid()
+    pub(super) fn cmid(&self) -> Cmid {
+        RequestView::answered(&self.request).cmid()
     }
 
     /// Whether the machine still has the hardware that was activated.
     pub(super) fn is_of<V>(&self, machine: &Machine<'_>, product: &Product<'_, V>) -> bool {
-        let activated = RequestView::new(&self.request).fingerprint();
+        let activated = RequestView::answered(&self.request).fingerprint();
         product.matching.same_machine(&activated, &machine.fingerprint)
     }
 

@@ -1,7 +1,7 @@
 //! What a host counts besides machines. All counters stop at their maximum instead of wrapping.
 
 use super::Silence;
-use crate::wire::{LicenceStatus, Refusal, Request, ResponseBody, Verdict};
+use crate::wire::{LicenceStatus, Refusal, RequestView, ResponseBody, Verdict};
 
 const REFUSALS: usize = Refusal::ALL.len();
 const STATUSES: usize = LicenceStatus::ALL.len();
@@ -86,14 +86,14 @@ pub struct PoolCounters {
 }
 
 impl PoolCounters {
-    pub(super) fn count(&mut self, request: &Request<'_>, failed: bool) {
+    pub(super) fn count(&mut self, request: RequestView<'_>, failed: bool) {
         increase(&mut self.requests);
         if failed {
             increase(&mut self.failed);
         } else {
-            self.required_count = self.required_count.max(request.required_count.get());
+            self.required_count = self.required_count.max(request.required_count().get());
         }
-        let index = usize::from(request.licence_status as u8);
+        let index = usize::from(request.licence_status() as u8);
         self.by_licence_status.get_mut(index).map(increase).unwrap_or_default();
     }
 }

@@ -36,7 +36,7 @@ use crate::table::{Observation, RECORD_LIFE};
 use crate::time::{EpochMinute, Instant, Minutes, Now, UnixTime};
 use crate::trust::{self, BadTag, ParsedRequest, Signer, TagKey, TagSchedule, Verified};
 use crate::wire::{
-    self, Certificate, Digest, Frame, KeyId, Method, Refusal, Request, ResponseBody, Validity,
+    self, Certificate, Digest, Frame, KeyId, Method, Refusal, RequestView, ResponseBody, Validity,
     Verdict,
 };
 use rate::RateLimiter;
@@ -220,8 +220,7 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
         source: Source,
         frame: &'f [u8],
     ) -> Result<Admitted<'a, 'f>, Silence> {
-        let frame = wire::frame_from_slice(frame)?;
-        let parsed = ParsedRequest::parse(frame)?;
+        let parsed = ParsedRequest::parse(wire::frame_from_slice(frame)?)?;
         if !self.limiter.allows(source, now.monotonic) {
             return Err(Silence::RateLimited);
         }
@@ -231,7 +230,7 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
         let host_time = now.clock.ok_or(Silence::NoClock)?;
         let id = parsed.key_id();
         let key = self.keys.iter().find(|key| key.id == id).ok_or(Silence::UnknownKey(id))?;
-        Ok(Admitted { now, host_time, frame, parsed, key })
+        Ok(Admitted { now, host_time, parsed, key })
     }
 
     /// The checks from the tag on.
@@ -240,7 +239,7 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
         let (request, request_digest) = result.as_ref().map_err(|_| Silence::BadTag)?;
         let certificate = self.certificate.ok_or(Silence::NoCertificate)?;
         let minute = self.table_time.minute(now);
-        let (verdict, duplicate) = match self.count(request, &certificate, host_time, minute) {
+        let (verdict, duplicate) = match self.count(**request, &certificate, host_time, minute) {
             Ok(seen) => {
                 let validity = Validity::For(self.settings.validity);
                 (Verdict::Granted { count: seen.count, validity }, seen.duplicate())
@@ -269,12 +268,12 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
     /// Counts the machine in its pool, or refuses it without a trace in the table.
     fn count(
         &mut self,
-        request: &Request<'_>,
+        request: RequestView<'_>,
         certificate: &Certificate,
         host_time: UnixTime,
         minute: EpochMinute,
     ) -> Result<Observation, Refusal> {
-        if request.method != Method::Count {
+        if request.method() != Method::Count {
             return Err(Refusal::NotCovered);
         }
         let found = self.pools.iter_mut().find_map(|pool| pool.product(request));
@@ -289,7 +288,6 @@ impl<'a, const RECORDS: usize, const SOURCES: usize> Host<'a, RECORDS, SOURCES> 
 pub struct Admitted<'h, 'f> {
     now: Now,
     host_time: UnixTime,
-    frame: &'f Frame,
     parsed: ParsedRequest<'f>,
     key: &'h SetupKey,
 }
@@ -299,7 +297,7 @@ pub struct Admitted<'h, 'f> {
 pub struct Examined<'f> {
     now: Now,
     host_time: UnixTime,
-    result: Result<(Verified<Request<'f>>, Digest), BadTag>,
+    result: Result<(Verified<RequestView<'f>>, Digest), BadTag>,
 }
 
 impl<'f> Admitted<'_, 'f> {
@@ -307,9 +305,9 @@ impl<'f> Admitted<'_, 'f> {
     /// that the answer refers to the request by. Both are hashes of the whole frame.
     #[must_use]
     pub fn examine(self) -> Examined<'f> {
-        let Self { now, host_time, frame, parsed, key } = self;
-        let verified = parsed.verify(&key.schedule);
-        let result = verified.map(|request| (request, trust::request_digest(frame)));
+        let Self { now, host_time, parsed, key } = self;
+        let verified = parsed.check_tag(&key.schedule);
+        let result = verified.map(|request| (request, trust::request_digest(request.frame())));
         Examined { now, host_time, result }
     }
 }
@@ -322,7 +320,7 @@ impl fmt::Debug for Admitted<'_, '_> {
 
 /// What can still be refused once the product is known (PROTOCOL 10): coverage, dates, clock.
 fn check(
-    request: &Request<'_>,
+    request: RequestView<'_>,
     product: &Product,
     certificate: &Certificate,
     host_time: UnixTime,
@@ -334,7 +332,7 @@ fn check(
     if !claims.valid_at(host_time) {
         return Err(Refusal::NotEnrolled);
     }
-    match request.client_time {
+    match request.client_time() {
         Some(client) if !Skew::of(client, host_time).is_tolerable() => Err(Refusal::ClockSkew),
         _ => Ok(()),
     }

@@ -4,7 +4,7 @@ use super::counters::PoolCounters;
 use crate::fingerprint::Matching;
 use crate::table::{CmidTable, Observation, Sighting};
 use crate::time::EpochMinute;
-use crate::wire::{ActivationId, ApplicationId, CountedId, Coverage, Request};
+use crate::wire::{ActivationId, ApplicationId, CountedId, Coverage, RequestView};
 
 /// A product that a host serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,23 +75,23 @@ impl<'a, const N: usize> Pool<'a, N> {
     }
 
     /// This pool and the product, when the request's three ids lead here.
-    pub(super) fn product(&mut self, request: &Request<'_>) -> Option<(&mut Self, &'a Product)> {
-        if self.counted_id != request.counted_id {
+    pub(super) fn product(&mut self, request: RequestView<'_>) -> Option<(&mut Self, &'a Product)> {
+        if self.counted_id != request.counted_id() {
             return None;
         }
         let product = self.products.iter().find(|product| {
-            product.application_id == request.application_id
-                && product.activation_id == request.activation_id
+            product.application_id == request.application_id()
+                && product.activation_id == request.activation_id()
         })?;
         Some((self, product))
     }
 
-    pub(super) fn observe(&mut self, now: EpochMinute, request: &Request<'_>) -> Observation {
+    pub(super) fn observe(&mut self, now: EpochMinute, request: RequestView<'_>) -> Observation {
         let sighting = Sighting {
-            required_count: request.required_count,
-            cmid: request.cmid,
-            previous_cmid: request.previous_cmid,
-            fingerprint: request.fingerprint,
+            required_count: request.required_count(),
+            cmid: request.cmid(),
+            previous_cmid: request.previous_cmid(),
+            fingerprint: request.fingerprint(),
         };
         self.table.observe(now, &sighting, &self.matching)
     }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 
-use super::Kind;
+use super::{Kind, SlotState};
 use crate::cursor::{Writer, part};
 
 /// The version of the payloads' formats that this crate writes, and the newest that it reads.
@@ -133,63 +133,51 @@ impl defmt::Format for Image<'_> {
 }
 
 /// What a slot's bytes are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    Empty,
-    /// A whole image, whose payload has this length.
-    Whole {
-        sequence: u64,
-        payload_len: usize,
-    },
-    /// `sequence` is that of a whole image of another version or kind, otherwise 0.
-    Damaged {
-        damage: Damage,
-        sequence: u64,
-    },
+#[derive(Clone, Copy)]
+pub(super) struct Content {
+    pub(super) state: SlotState,
+    /// That of a whole image, of another version or kind too; otherwise 0.
+    pub(super) sequence: u64,
+    /// Of a whole image that can be used here; otherwise 0.
+    pub(super) payload_len: usize,
 }
 
 impl Content {
     /// Looks at a slot that holds `length` bytes, the first of which are in `buffer`.
     pub(super) fn of(buffer: &[u8], length: usize, kind: Kind) -> Self {
+        let unusable = |state| Self { state, sequence: 0, payload_len: 0 };
         let Some(bytes) = buffer.get(..length) else {
             let damage = Damage::TooLong { length, buffer: buffer.len() };
-            return Self::Damaged { damage, sequence: 0 };
+            return unusable(SlotState::Damaged(damage));
         };
         if bytes.iter().all(|byte| *byte == 0xff) {
-            return Self::Empty;
+            return unusable(SlotState::Empty);
         }
-        match Header::of(bytes, buffer.len()) {
-            Err(damage) => Self::Damaged { damage, sequence: 0 },
-            Ok(Header { version, kind: found, reserved, sequence, payload_len }) => {
-                let damage = if version != VERSION {
-                    Damage::Version(version)
-                } else if reserved != 0 {
-                    Damage::Reserved
-                } else if found != kind as u8 {
-                    Damage::Kind(found)
-                } else {
-                    return Self::Whole { sequence, payload_len };
-                };
-                Self::Damaged { damage, sequence }
-            }
-        }
-    }
-
-    pub(super) const fn sequence(&self) -> u64 {
-        match *self {
-            Self::Empty => 0,
-            Self::Whole { sequence, .. } | Self::Damaged { sequence, .. } => sequence,
-        }
+        let header = match Header::of(bytes, buffer.len()) {
+            Ok(header) => header,
+            Err(damage) => return unusable(SlotState::Damaged(damage)),
+        };
+        let Header { version, kind: found, reserved, sequence, payload_len } = header;
+        let state = if version != VERSION {
+            SlotState::Damaged(Damage::Version(version))
+        } else if reserved != 0 {
+            SlotState::Damaged(Damage::Reserved)
+        } else if found != kind as u8 {
+            SlotState::Damaged(Damage::Kind(found))
+        } else {
+            SlotState::Whole(sequence)
+        };
+        Self { state, sequence, payload_len }
     }
 
     /// How much is lost when the slot is written over: the first save after nothing usable was
     /// found goes where this is lower.
     pub(super) const fn worth(&self) -> u8 {
-        match self {
-            Self::Empty => 0,
-            Self::Damaged { damage: Damage::Version(_) | Damage::Kind(_), .. } => 2,
-            Self::Damaged { .. } => 1,
-            Self::Whole { .. } => 3,
+        match self.state {
+            SlotState::Empty | SlotState::Unreadable => 0,
+            SlotState::Damaged(Damage::Version(_) | Damage::Kind(_)) => 2,
+            SlotState::Damaged(_) => 1,
+            SlotState::Whole(_) => 3,
         }
     }
 }
@@ -219,7 +207,7 @@ impl Header {
         let sequence = u64::from_be_bytes(*part::<8, _, _>(header));
         let payload_len = u32::from_be_bytes(*part::<16, _, _>(header)) as usize;
         let image = image_len(payload_len);
-        let Some((covered, checksum)) =
+        let Some((covered, end)) =
             bytes.get(..image).and_then(<[u8]>::split_last_chunk::<CHECKSUM_LEN>)
         else {
             return Err(if image > buffer {
@@ -228,11 +216,17 @@ impl Header {
                 Damage::Truncated { length: bytes.len(), image }
             });
         };
-        if CRC.checksum(covered) != u32::from_be_bytes(*checksum) {
+        if checksum(covered) != u32::from_be_bytes(*end) {
             return Err(Damage::Checksum);
         }
         Ok(Self { version, kind, reserved, sequence, payload_len })
     }
+}
+
+/// Not inlined: at one place alone the compiler takes from the library only what this one needs.
+#[inline(never)]
+fn checksum(bytes: &[u8]) -> u32 {
+    CRC.checksum(bytes)
 }
 
 /// The payload of the whole image at the start of a buffer.
@@ -254,9 +248,9 @@ pub(super) fn seal(
     let needed = image_len(payload_len);
     let payload_len = u32::try_from(payload_len).map_err(|_| needed)?;
     let image = buffer.get_mut(..needed).ok_or(needed)?;
-    let (covered, checksum) = image.split_last_chunk_mut::<CHECKSUM_LEN>().ok_or(needed)?;
+    let (covered, end) = image.split_last_chunk_mut::<CHECKSUM_LEN>().ok_or(needed)?;
     let mut header = Writer::new(covered);
     header.put(&MAGIC).u8(VERSION).u8(kind as u8).reserved::<2>().u64(sequence).u32(payload_len);
-    *checksum = CRC.checksum(covered).to_be_bytes();
+    *end = checksum(covered).to_be_bytes();
     Ok(image)
 }

@@ -93,38 +93,40 @@ impl<S: Store> Slots<S> {
         kind: Kind,
         buffer: &mut [u8],
     ) -> Result<(Self, Found<'_>), S::Error> {
-        let mut look =
-            |slot| store.read(slot, buffer).map(|length| Content::of(buffer, length, kind));
-        let (a, b) = (look(Slot::A), look(Slot::B));
+        let mut look = |slot| look(&mut store, slot, buffer, kind);
+        let (mut a, mut b) = (look(Slot::A), look(Slot::B));
         // The newest must be the one read last, which stays in the buffer.
-        let (slot, newest, other) = if whole(&b) > whole(&a) {
-            (Slot::B, b, a)
-        } else {
-            let again = look(Slot::A);
+        let mut slot = Slot::B;
+        if whole(&b) <= whole(&a) {
+            slot = Slot::A;
+            a = look(slot);
             // A medium may fail at the second reading, and the older image still stand.
-            if whole(&again).is_none() && whole(&b).is_some() {
-                (Slot::B, look(Slot::B), again)
-            } else {
-                (Slot::A, again, b)
+            if whole(&a).is_none() && whole(&b).is_some() {
+                slot = Slot::B;
+                b = look(slot);
             }
+        }
+        let sequence = sequence(&a).max(sequence(&b));
+        let (newest, other) = match slot {
+            Slot::A => (&a, &b),
+            Slot::B => (&b, &a),
         };
-        let highest = sequence(&newest).max(sequence(&other));
-        if let Ok(Content::Whole { sequence, payload_len }) = newest {
+        if let Ok(Content { state: SlotState::Whole(number), payload_len, .. }) = *newest {
             let found = Found::Whole {
                 payload: envelope::payload(buffer, payload_len),
                 slot,
-                sequence,
-                other: other.map_or(SlotState::Unreadable, SlotState::from),
+                sequence: number,
+                other: other.as_ref().map_or(SlotState::Unreadable, |other| other.state),
             };
-            return Ok((Self { store, kind, next: slot.other(), sequence: highest }, found));
+            return Ok((Self { store, kind, next: slot.other(), sequence }, found));
         }
-        let (a, b) = (newest?, other?);
+        let (a, b) = (a?, b?);
         let next = if b.worth() < a.worth() { Slot::B } else { Slot::A };
-        let found = match (a, b) {
-            (Content::Empty, Content::Empty) => Found::Nothing,
-            _ => Found::Damaged { a: a.into(), b: b.into() },
+        let found = match (a.state, b.state) {
+            (SlotState::Empty, SlotState::Empty) => Found::Nothing,
+            (a, b) => Found::Damaged { a, b },
         };
-        Ok((Self { store, kind, next, sequence: highest }, found))
+        Ok((Self { store, kind, next, sequence }, found))
     }
 
     /// Saves a payload: wraps it into an image in `buffer` and writes that to the slot that does
@@ -162,27 +164,28 @@ impl<S: Store> Slots<S> {
     }
 }
 
+#[inline(never)]
+fn look<S: Store>(
+    store: &mut S,
+    slot: Slot,
+    buffer: &mut [u8],
+    kind: Kind,
+) -> Result<Content, S::Error> {
+    let length = store.read(slot, buffer)?;
+    Ok(Content::of(buffer, length, kind))
+}
+
 /// The sequence number of a slot's whole image of the right kind.
 fn whole<E>(content: &Result<Content, E>) -> Option<u64> {
     match content {
-        Ok(Content::Whole { sequence, .. }) => Some(*sequence),
+        Ok(Content { state: SlotState::Whole(sequence), .. }) => Some(*sequence),
         _ => None,
     }
 }
 
 /// The sequence number of a slot, whoever can use its image; 0 without any.
 fn sequence<E>(content: &Result<Content, E>) -> u64 {
-    content.as_ref().map_or(0, Content::sequence)
-}
-
-impl From<Content> for SlotState {
-    fn from(content: Content) -> Self {
-        match content {
-            Content::Empty => Self::Empty,
-            Content::Whole { sequence, .. } => Self::Whole(sequence),
-            Content::Damaged { damage, .. } => Self::Damaged(damage),
-        }
-    }
+    content.as_ref().map_or(0, |content| content.sequence)
 }
 
 impl<S> fmt::Debug for Slots<S> {

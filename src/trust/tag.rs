@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 
 use super::{TagKey, Verified, label};
 use crate::cursor::place;
-use crate::wire::{self, Frame, KeyId, Malformed, Request, TAG_LEN, TAGGED_LEN};
+use crate::wire::{self, Frame, KeyId, Malformed, Request, RequestView, TAG_LEN, TAGGED_LEN};
 
 /// A tag key made ready for requests: key and label are already absorbed, so that each tag costs
 /// only the request's own bytes.
@@ -61,37 +61,42 @@ impl fmt::Display for BadTag {
 
 impl core::error::Error for BadTag {}
 
-/// A request that is well formed, with the frame it was read from, before its tag is checked.
-/// `Debug` hides the frame, which has the whole CMID in it.
+/// A request that is well formed, in the frame in which it came, before its tag is checked. `Debug`
+/// hides the frame, which has the whole CMID in it.
 #[derive(Clone, Copy)]
-pub struct ParsedRequest<'a> {
-    frame: &'a Frame,
-    request: Request<'a>,
-}
+pub struct ParsedRequest<'a>(RequestView<'a>);
 
 impl<'a> ParsedRequest<'a> {
     /// Reads the frame.
     pub fn parse(frame: &'a Frame) -> Result<Self, Malformed> {
-        Request::parse(frame).map(|request| Self { frame, request })
+        RequestView::parse(frame).map(Self)
     }
 
     /// The product key whose tag key it claims.
     #[must_use]
-    pub const fn key_id(&self) -> KeyId {
-        self.request.key_id
+    pub fn key_id(&self) -> KeyId {
+        self.0.key_id()
     }
 
     /// What the request says; nothing vouches for it yet.
     #[must_use]
-    pub const fn unverified(&self) -> &Request<'a> {
-        &self.request
+    pub fn unverified(&self) -> Request<'a> {
+        self.0.request()
     }
 
     /// Checks the tag, in constant time.
     pub fn verify(self, schedule: &TagSchedule) -> Result<Verified<Request<'a>>, BadTag> {
-        let (tagged, tag) = wire::split_tag(self.frame);
+        self.check_tag(schedule).map(|verified| Verified(verified.request()))
+    }
+
+    /// The same, without a copy of what the request says.
+    pub(crate) fn check_tag(
+        self,
+        schedule: &TagSchedule,
+    ) -> Result<Verified<RequestView<'a>>, BadTag> {
+        let (tagged, tag) = wire::split_tag(self.0.frame());
         if bool::from(schedule.clone().tag(tagged).ct_eq(tag)) {
-            Ok(Verified(self.request))
+            Ok(Verified(self.0))
         } else {
             Err(BadTag)
         }
@@ -100,6 +105,6 @@ impl<'a> ParsedRequest<'a> {
 
 impl fmt::Debug for ParsedRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ParsedRequest").field(&self.request).finish()
+        f.debug_tuple("ParsedRequest").field(&self.unverified()).finish()
     }
 }

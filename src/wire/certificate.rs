@@ -2,7 +2,6 @@
 
 use super::error::{Fault, Malformed};
 use super::id::PublicKey;
-use super::parse::{self, Fields};
 use super::{SIGNATURE_LEN, Signature};
 use crate::cursor::{Writer, part, place};
 use crate::time::{EpochMinute, UnixTime};
@@ -23,6 +22,7 @@ mod field {
     pub(super) const RANK: usize = 52;
     pub(super) const GENERATION: usize = 53;
     pub(super) const ROLE: usize = 54;
+    pub(super) const RESERVED: usize = 55;
 }
 
 /// A certificate as it stands in a response. That it was parsed says nothing of its signature.
@@ -117,7 +117,7 @@ impl Claims {
 impl Certificate {
     /// Reads a certificate outside a frame, for instance from a file.
     pub fn parse(bytes: &[u8; CERTIFICATE_LEN]) -> Result<Self, Malformed> {
-        parse::all(bytes, Self::read)
+        CertificateView::parse(bytes).map(CertificateView::certificate)
     }
 
     /// Writes the 120 bytes.
@@ -127,10 +127,6 @@ impl Certificate {
         Writer::new(&mut bytes).put(&self.claims.emit()).put(&self.signature.0).finish();
         bytes
     }
-
-    pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        CertificateView::read(fields).map(CertificateView::certificate)
-    }
 }
 
 /// A well-formed certificate where it stands: what is needed of it is read without a copy of all.
@@ -138,13 +134,16 @@ impl Certificate {
 pub(crate) struct CertificateView<'a>(&'a [u8; CERTIFICATE_LEN]);
 
 impl<'a> CertificateView<'a> {
-    pub(super) fn read(fields: &mut Fields<'a>) -> Option<Self> {
-        let bytes = fields.rest().first_chunk();
-        fields.skip(field::ROLE);
-        fields.checked(Fields::u8, |role| if role < 2 { Ok(()) } else { Err(Fault::Role(role)) });
-        fields.reserved(1);
-        fields.skip(SIGNATURE_LEN);
-        bytes.map(Self)
+    /// Checks all rules of PROTOCOL 4 but the signature.
+    pub(super) fn parse(bytes: &'a [u8; CERTIFICATE_LEN]) -> Result<Self, Malformed> {
+        let [role, reserved] = *part::<{ field::ROLE }, _, _>(bytes);
+        if role > Role::Authority as u8 {
+            return Err(Malformed::at(field::ROLE, Fault::Role(role)));
+        }
+        if reserved != 0 {
+            return Err(Malformed::at(field::RESERVED, Fault::Reserved));
+        }
+        Ok(Self(bytes))
     }
 
     /// In a frame that is known to have one.

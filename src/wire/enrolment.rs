@@ -196,5 +196,5 @@ fn outcome(
         fields.fail(fields.rest(), Fault::CertificatePresence);
         return None;
     }
-    Certificate::read(fields).map(Ok)
+    fields.chunk(Certificate::parse).map(Ok)
 }

@@ -15,6 +15,17 @@ pub struct Malformed {
     pub fault: Fault,
 }
 
+impl Malformed {
+    pub(super) const fn at(offset: usize, fault: Fault) -> Self {
+        Self { offset: offset as u16, fault }
+    }
+
+    /// The same of bytes that begin at `start`.
+    pub(super) const fn within(self, start: usize) -> Self {
+        Self { offset: self.offset.saturating_add(start as u16), ..self }
+    }
+}
+
 /// Which rule of the wire format was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -62,6 +62,9 @@ uuid_type! {
 pub struct Cmid([u8; 16]);
 
 impl Cmid {
+    /// Of no machine: it is not random, nor has it the bits of a UUID.
+    pub(crate) const NOBODY: Self = Self([0xff; 16]);
+
     /// `None` for sixteen zero bytes, which stand for "no CMID" on the wire.
     #[must_use]
     pub fn new(bytes: [u8; 16]) -> Option<Self> {

@@ -36,7 +36,7 @@ pub(crate) use enrolment::POSSESSION_LEN;
 pub(crate) use request::RequestView;
 pub(crate) use response::ResponseView;
 
-use crate::cursor::Writer;
+use crate::cursor::{Writer, part};
 
 /// Bytes of every frame, each way.
 pub const FRAME_LEN: usize = 250;
@@ -99,20 +99,29 @@ pub enum Kind {
 impl Kind {
     /// The kind that a frame's header names, when magic, version and kind are known ones.
     pub fn of(frame: &Frame) -> Result<Self, Malformed> {
-        let [m0, m1, version, kind, ..] = *frame;
+        let header: [u8; 4] = *part::<0, _, _>(frame);
+        let kind = match header {
+            [.., 2] => Self::Response,
+            [.., 3] => Self::EnrolmentRequest,
+            [.., 4] => Self::EnrolmentResponse,
+            _ => Self::Request,
+        };
+        kind.check(header).map(|()| kind)
+    }
+
+    /// Whether a header is the one of this kind (PROTOCOL 2).
+    fn check(self, header: [u8; 4]) -> Result<(), Malformed> {
+        let [m0, m1, version, kind] = header;
         if [m0, m1] != MAGIC {
-            return Err(Malformed { offset: 0, fault: Fault::Magic });
+            return Err(Malformed::at(0, Fault::Magic));
         }
         if version != VERSION {
-            return Err(Malformed { offset: 2, fault: Fault::Version(version) });
+            return Err(Malformed::at(2, Fault::Version(version)));
         }
-        match kind {
-            1 => Ok(Self::Request),
-            2 => Ok(Self::Response),
-            3 => Ok(Self::EnrolmentRequest),
-            4 => Ok(Self::EnrolmentResponse),
-            other => Err(Malformed { offset: 3, fault: Fault::Kind(other) }),
+        if kind != self as u8 {
+            return Err(Malformed::at(3, Fault::Kind(kind)));
         }
+        Ok(())
     }
 
     const fn header(self) -> [u8; 4] {

@@ -8,30 +8,21 @@
 use nom::{IResult, Parser as _};
 
 use super::error::{Fault, Malformed};
-use super::{Frame, Kind, MAGIC, VERSION};
+use super::{Frame, Kind};
 
-/// Reads the rest of a whole frame after its header, which must be of `kind`.
+/// Reads the rest of a whole frame after its header, which must be of `kind`. `body` must consume all
+/// of it, and answers with nothing only where a rule is broken.
 pub(super) fn frame<'a, T>(
     frame: &'a Frame,
     kind: Kind,
     body: impl FnOnce(&mut Fields<'a>) -> Option<T>,
 ) -> Result<T, Malformed> {
-    all(frame, |fields| {
-        fields.header(kind);
-        body(fields)
-    })
-}
-
-/// Reads bytes, all of which `body` must consume. It answers with nothing only where a rule is broken.
-pub(super) fn all<'a, T>(
-    bytes: &'a [u8],
-    body: impl FnOnce(&mut Fields<'a>) -> Option<T>,
-) -> Result<T, Malformed> {
-    let mut fields = Fields { rest: bytes, length: bytes.len(), broken: None };
+    let mut fields = Fields { rest: frame, length: frame.len(), broken: None };
+    fields.header(kind);
     let value = body(&mut fields);
     fields.finish()?;
     // Where there is no value a rule was broken, so this error is never seen.
-    value.ok_or(Malformed { offset: 0, fault: Fault::Length(bytes.len()) })
+    value.ok_or(Malformed::at(0, Fault::Length(frame.len())))
 }
 
 /// Fields that are still to be read.
@@ -45,9 +36,7 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The four bytes every frame starts with (PROTOCOL 2).
     fn header(&mut self, kind: Kind) {
-        self.checked(Self::array, |magic| (magic == MAGIC).then_some(()).ok_or(Fault::Magic));
-        self.checked(Self::u8, |v| (v == VERSION).then_some(()).ok_or(Fault::Version(v)));
-        self.checked(Self::u8, |v| (v == kind as u8).then_some(()).ok_or(Fault::Kind(v)));
+        self.chunk(|header| kind.check(*header));
     }
 
     /// A field put to a rule; a broken one is reported at the field's first byte.
@@ -100,9 +89,19 @@ impl<'a> Fields<'a> {
         u64::from_be_bytes(self.array())
     }
 
-    /// So many bytes that have no rule of their own.
-    pub(super) fn skip(&mut self, length: usize) {
-        self.take(length);
+    /// Bytes where they stand, put to rules of their own; a broken one is reported where it is broken.
+    pub(super) fn chunk<const N: usize, T>(
+        &mut self,
+        parse: impl FnOnce(&'a [u8; N]) -> Result<T, Malformed>,
+    ) -> Option<T> {
+        let start = self.rest;
+        match parse(self.take(N)?.as_array()?) {
+            Ok(value) => Some(value),
+            Err(Malformed { offset, fault }) => {
+                self.fail(start.get(usize::from(offset)..).unwrap_or_default(), fault);
+                None
+            }
+        }
     }
 
     /// So many bytes that must be zero; the error names the first that is not.

@@ -1,13 +1,13 @@
 //! The activation request, kind 1 (PROTOCOL 3).
 
+use core::fmt;
 use core::num::NonZeroU32;
 
 use super::error::{Fault, Malformed};
 use super::id::{ActivationId, ApplicationId, Cmid, CountedId, KeyId, Nonce};
 use super::name::Name;
-use super::parse::{self, Fields};
 use super::status::{LicenceStatus, Method};
-use super::{FRAME_LEN, Frame, Kind, TAG_LEN};
+use super::{FRAME_LEN, Frame, Kind};
 use crate::cursor::{part, place};
 use crate::fingerprint::Fingerprint;
 use crate::time::{Minutes, UnixTime};
@@ -75,13 +75,14 @@ mod field {
     pub(super) const FINGERPRINT: usize = 120;
     pub(super) const WORKSTATION_NAME: usize = 136;
     pub(super) const KEY_ID: usize = 200;
+    pub(super) const RESERVED: usize = 204;
 }
 
 impl<'a> Request<'a> {
     /// Reads a frame. Its tag is not checked: see
     /// [`ParsedRequest`](crate::trust::ParsedRequest) for that.
     pub fn parse(frame: &'a Frame) -> Result<Self, Malformed> {
-        parse::frame(frame, Kind::Request, Self::body)
+        RequestView::parse(frame).map(RequestView::request)
     }
 
     /// Writes the frame, but for its tag.
@@ -107,62 +108,59 @@ impl<'a> Request<'a> {
         place::<{ field::CLIENT_TIME }, _, _>(to, client_time.to_be_bytes());
         place::<{ field::NONCE }, _, _>(to, self.nonce.0);
         place::<{ field::FINGERPRINT }, _, _>(to, self.fingerprint.to_bytes());
-        place::<{ field::WORKSTATION_NAME }, _, _>(to, self.workstation_name.to_bytes());
+        self.workstation_name.emit(to.get_mut(field::WORKSTATION_NAME..).unwrap_or_default());
         place::<{ field::KEY_ID }, _, _>(to, self.key_id.0.to_be_bytes());
         frame
     }
-
-    fn body(fields: &mut Fields<'a>) -> Option<Self> {
-        let flags = fields.checked(Fields::u16, |flags| {
-            if flags & !flag::ALL == 0 { Ok(flags) } else { Err(Fault::Flags(flags)) }
-        });
-        let licence_status = fields.checked(Fields::u8, LicenceStatus::from_wire);
-        let method = fields.checked(Fields::u8, Method::from_wire);
-        let required_count =
-            fields.checked(Fields::u32, |count| NonZeroU32::new(count).ok_or(Fault::RequiredCount));
-        let time_left = Minutes(fields.u32());
-        let application_id = ApplicationId(fields.array());
-        let activation_id = ActivationId(fields.array());
-        let counted_id = CountedId(fields.array());
-        let cmid = fields.checked(Fields::array, |bytes| Cmid::new(bytes).ok_or(Fault::Cmid));
-        let previous_cmid = Cmid::new(fields.array());
-        let client_time = fields.u64();
-        let nonce = Nonce(fields.array());
-        let fingerprint = Fingerprint::from_bytes(fields.array());
-        let workstation_name = Name::read(fields);
-        let key_id = KeyId(fields.u32());
-        fields.reserved(14);
-        let _tag = fields.take(TAG_LEN);
-        let flags = flags?;
-        Some(Self {
-            virtual_machine: flags & flag::VIRTUAL_MACHINE != 0,
-            renewal: flags & flag::RENEWAL != 0,
-            licence_status: licence_status?,
-            method: method?,
-            required_count: required_count?,
-            time_left,
-            application_id,
-            activation_id,
-            counted_id,
-            cmid: cmid?,
-            previous_cmid,
-            client_time: (client_time != 0).then_some(UnixTime::from_secs(client_time)),
-            nonce,
-            fingerprint,
-            workstation_name: workstation_name?,
-            key_id,
-        })
-    }
 }
 
-/// What a client looks at in a request of its own, where it stands. The rules are not checked: that
-/// the request is well formed follows from an answer to it.
+/// A request where it stands: what is needed of it is read without a copy of all.
 #[derive(Clone, Copy)]
 pub(crate) struct RequestView<'a>(&'a Frame);
 
 impl<'a> RequestView<'a> {
-    pub(crate) const fn new(frame: &'a Frame) -> Self {
+    /// Checks all rules of PROTOCOL 3 but the tag.
+    #[inline(never)]
+    pub(crate) fn parse(frame: &'a Frame) -> Result<Self, Malformed> {
+        Kind::Request.check(*part::<0, _, _>(frame))?;
+        let view = Self(frame);
+        let flags = view.flags();
+        if flags & !flag::ALL != 0 {
+            return Err(Malformed::at(field::FLAGS, Fault::Flags(flags)));
+        }
+        let [status, method] = *part::<{ field::LICENCE_STATUS }, _, _>(frame);
+        LicenceStatus::from_wire(status)
+            .map_err(|fault| Malformed::at(field::LICENCE_STATUS, fault))?;
+        Method::from_wire(method).map_err(|fault| Malformed::at(field::METHOD, fault))?;
+        if *part::<{ field::REQUIRED_COUNT }, _, _>(frame) == [0; 4] {
+            return Err(Malformed::at(field::REQUIRED_COUNT, Fault::RequiredCount));
+        }
+        if view.cmid_bytes() == [0; 16] {
+            return Err(Malformed::at(field::CMID, Fault::Cmid));
+        }
+        Name::parse(part::<{ field::WORKSTATION_NAME }, _, _>(frame))
+            .map_err(|malformed| malformed.within(field::WORKSTATION_NAME))?;
+        let reserved: &[u8; 14] = part::<{ field::RESERVED }, _, _>(frame);
+        match reserved.iter().position(|byte| *byte != 0) {
+            Some(index) => {
+                Err(Malformed::at(field::RESERVED.saturating_add(index), Fault::Reserved))
+            }
+            None => Ok(view),
+        }
+    }
+
+    /// A request of the client's own. That it is well formed follows from an answer to it.
+    pub(crate) const fn answered(frame: &'a Frame) -> Self {
         Self(frame)
+    }
+
+    pub(crate) const fn frame(self) -> &'a Frame {
+        self.0
+    }
+
+    pub(crate) fn licence_status(self) -> LicenceStatus {
+        let [status, _] = *part::<{ field::LICENCE_STATUS }, _, _>(self.0);
+        LicenceStatus::from_wire(status).unwrap_or(LicenceStatus::Unlicensed)
     }
 
     pub(crate) fn method(self) -> Method {
@@ -170,6 +168,11 @@ impl<'a> RequestView<'a> {
             [0] => Method::Count,
             [_] => Method::Key,
         }
+    }
+
+    pub(crate) fn required_count(self) -> NonZeroU32 {
+        let count = u32::from_be_bytes(*part::<{ field::REQUIRED_COUNT }, _, _>(self.0));
+        NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
     }
 
     pub(crate) fn application_id(self) -> ApplicationId {
@@ -184,12 +187,64 @@ impl<'a> RequestView<'a> {
         CountedId(*part::<{ field::COUNTED_ID }, _, _>(self.0))
     }
 
-    /// `None` only when it is malformed.
-    pub(crate) fn cmid(self) -> Option<Cmid> {
-        Cmid::new(*part::<{ field::CMID }, _, _>(self.0))
+    /// In a request that is malformed in this, nobody's.
+    pub(crate) fn cmid(self) -> Cmid {
+        Cmid::new(self.cmid_bytes()).unwrap_or(Cmid::NOBODY)
+    }
+
+    pub(crate) fn previous_cmid(self) -> Option<Cmid> {
+        Cmid::new(*part::<{ field::PREVIOUS_CMID }, _, _>(self.0))
+    }
+
+    pub(crate) fn client_time(self) -> Option<UnixTime> {
+        let time = u64::from_be_bytes(*part::<{ field::CLIENT_TIME }, _, _>(self.0));
+        (time != 0).then_some(UnixTime::from_secs(time))
     }
 
     pub(crate) fn fingerprint(self) -> Fingerprint {
         Fingerprint::from_bytes(*part::<{ field::FINGERPRINT }, _, _>(self.0))
+    }
+
+    pub(crate) fn key_id(self) -> KeyId {
+        KeyId(u32::from_be_bytes(*part::<{ field::KEY_ID }, _, _>(self.0)))
+    }
+
+    /// The whole, of a well-formed request.
+    pub(crate) fn request(self) -> Request<'a> {
+        let flags = self.flags();
+        let time_left = u32::from_be_bytes(*part::<{ field::TIME_LEFT }, _, _>(self.0));
+        let name = Name::parse(part::<{ field::WORKSTATION_NAME }, _, _>(self.0));
+        Request {
+            virtual_machine: flags & flag::VIRTUAL_MACHINE != 0,
+            renewal: flags & flag::RENEWAL != 0,
+            licence_status: self.licence_status(),
+            method: self.method(),
+            required_count: self.required_count(),
+            time_left: Minutes(time_left),
+            application_id: self.application_id(),
+            activation_id: self.activation_id(),
+            counted_id: self.counted_id(),
+            cmid: self.cmid(),
+            previous_cmid: self.previous_cmid(),
+            client_time: self.client_time(),
+            nonce: Nonce(*part::<{ field::NONCE }, _, _>(self.0)),
+            fingerprint: self.fingerprint(),
+            workstation_name: name.unwrap_or_default(),
+            key_id: self.key_id(),
+        }
+    }
+
+    fn flags(self) -> u16 {
+        u16::from_be_bytes(*part::<{ field::FLAGS }, _, _>(self.0))
+    }
+
+    fn cmid_bytes(self) -> [u8; 16] {
+        *part::<{ field::CMID }, _, _>(self.0)
+    }
+}
+
+impl fmt::Debug for RequestView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.request().fmt(f)
     }
 }

@@ -2,11 +2,8 @@
 
 use super::certificate::{Certificate, CertificateView};
 use super::error::{Fault, Malformed};
-use super::parse::{self, Fields};
 use super::status::Refusal;
-use super::{
-    Digest, FRAME_LEN, Frame, Kind, SIGNATURE_LEN, SIGNED_LEN, Signature, split_signature,
-};
+use super::{Digest, FRAME_LEN, Frame, Kind, SIGNED_LEN, Signature, split_signature};
 use crate::cursor::{part, place};
 use crate::time::{Minutes, UnixTime};
 
@@ -98,6 +95,7 @@ mod field {
     pub(super) const HOST_TIME: usize = 24;
     pub(super) const DIGEST: usize = 32;
     pub(super) const CERTIFICATE: usize = 64;
+    pub(super) const RESERVED: usize = 184;
 }
 
 impl Response {
@@ -149,24 +147,27 @@ impl<'a> ResponseView<'a> {
     /// Checks all rules of PROTOCOL 5 but the signatures.
     #[inline(never)]
     pub(crate) fn parse(frame: &'a Frame) -> Result<Self, Malformed> {
-        parse::frame(frame, Kind::Response, |fields| {
-            let refusal = fields.checked(Fields::u16, Refusal::from_wire);
-            fields.checked(Fields::u16, |flags| {
-                if flags & !FLAG_DUPLICATE == 0 { Ok(()) } else { Err(Fault::Flags(flags)) }
-            });
-            let is_refused = matches!(refusal, Some(Some(_)));
-            let zero_if_refused = |value: u32| {
-                if is_refused && value != 0 { Err(Fault::RefusalGrants) } else { Ok(()) }
-            };
-            fields.checked(Fields::u32, zero_if_refused);
-            fields.skip(field::VALIDITY - field::ACTIVATION_INTERVAL);
-            fields.checked(Fields::u32, zero_if_refused);
-            fields.skip(field::CERTIFICATE - field::HOST_TIME);
-            CertificateView::read(fields);
-            fields.reserved(2);
-            fields.skip(SIGNATURE_LEN);
-            Some(Self(frame))
-        })
+        Kind::Response.check(*part::<0, _, _>(frame))?;
+        let view = Self(frame);
+        let refusal = Refusal::from_wire(view.status())
+            .map_err(|fault| Malformed::at(field::STATUS, fault))?;
+        let flags = view.flags();
+        if flags & !FLAG_DUPLICATE != 0 {
+            return Err(Malformed::at(field::FLAGS, Fault::Flags(flags)));
+        }
+        if refusal.is_some() && view.count() != 0 {
+            return Err(Malformed::at(field::COUNT, Fault::RefusalGrants));
+        }
+        if refusal.is_some() && view.validity() != Validity::For(Minutes(0)) {
+            return Err(Malformed::at(field::VALIDITY, Fault::RefusalGrants));
+        }
+        CertificateView::parse(part::<{ field::CERTIFICATE }, _, _>(frame))
+            .map_err(|malformed| malformed.within(field::CERTIFICATE))?;
+        match part::<{ field::RESERVED }, _, _>(frame) {
+            [0, 0] => Ok(view),
+            [0, _] => Err(Malformed::at(field::RESERVED + 1, Fault::Reserved)),
+            _ => Err(Malformed::at(field::RESERVED, Fault::Reserved)),
+        }
     }
 
     /// A response that was parsed before.
@@ -179,7 +180,7 @@ impl<'a> ResponseView<'a> {
     }
 
     pub(crate) fn verdict(self) -> Verdict {
-        match Refusal::from_wire(u16::from_be_bytes(*part::<{ field::STATUS }, _, _>(self.0))) {
+        match Refusal::from_wire(self.status()) {
             Ok(Some(refusal)) => Verdict::Refused(refusal),
             _ => Verdict::Granted { count: self.count(), validity: self.validity() },
         }
@@ -196,7 +197,7 @@ impl<'a> ResponseView<'a> {
     }
 
     pub(crate) fn duplicate(self) -> bool {
-        u16::from_be_bytes(*part::<{ field::FLAGS }, _, _>(self.0)) & FLAG_DUPLICATE != 0
+        self.flags() & FLAG_DUPLICATE != 0
     }
 
     pub(crate) fn activation_interval(self) -> Minutes {
@@ -230,5 +231,12 @@ impl<'a> ResponseView<'a> {
             certificate: self.certificate().certificate(),
         };
         Response { body, signature: Signature(*split_signature(self.0).1) }
+    }
+    fn status(self) -> u16 {
+        u16::from_be_bytes(*part::<{ field::STATUS }, _, _>(self.0))
+    }
+
+    fn flags(self) -> u16 {
+        u16::from_be_bytes(*part::<{ field::FLAGS }, _, _>(self.0))
     }
 }

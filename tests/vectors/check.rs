@@ -191,7 +191,7 @@ impl RequestFields {
 pub(crate) fn request(case: &RequestCase, product: &Product) -> Checked {
     let value = case.fields.value()?;
     let parsed = ParsedRequest::parse(&case.frame.0).map_err(text)?;
-    same("value", *parsed.unverified(), value)?;
+    same("value", parsed.unverified(), value)?;
     same("key id", parsed.key_id(), value.key_id)?;
     let verified = parsed.verify(&product.schedule()).map_err(text)?;
     same("frame", product.schedule().seal(&value), case.frame.0)?;

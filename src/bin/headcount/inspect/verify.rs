@@ -169,7 +169,7 @@ fn request(report: &mut Report, frame: &Frame, keys: Option<&Keys>) {
         report.check("tag", CheckResult::NotChecked, NO_PRODUCT);
         return;
     };
-    let made = is_made_by(parsed.unverified(), product);
+    let made = is_made_by(&parsed.unverified(), product);
     let (made, verb) =
         if made { (CheckResult::Good, "are") } else { (CheckResult::Bad, "are not") };
     report.check("product", made, format!("the ids {verb} those of {name}"));
