@@ -162,11 +162,12 @@ fn a_server_is_reached_by_ipv6_and_its_zone_may_be_above_the_domain() {
         domain(&v6, "domain = \"lab.example.net\""),
         domain(&by_name, "domain = \"site.example.net\"\nzone = \"Example.NET.\""),
     ];
-    let site = site_of("a.example.org", &domains);
+    let service = "service = \"_counting\"\n".to_owned();
+    let site = site_of("a.example.org", &[&[service][..], &domains].concat());
     let port = fix_port(&site);
     dns(&site, "publish", &[]).expect(0).says("published in the zone example.net at [::1]:");
     for domain in ["lab", "site"] {
-        let name = format!("_headcount._tcp.{domain}.example.net");
+        let name = format!("_counting._tcp.{domain}.example.net");
         assert_eq!(server.dig("SRV", &name), [format!("0 10 {port} a.example.org.")]);
     }
 }
@@ -381,6 +382,12 @@ fn publication_by_hand() {
     assert_eq!(failed["error"]["name"], "nobody_answered");
     assert!(failed["domains"][0]["error"].as_str().unwrap().contains("cannot be reached"));
     assert_eq!(failed["domains"][1]["own"][0]["port"], port);
+    // A domain that is taken away is not forgotten.
+    let (before, _) = text.rsplit_once("[[dns.publish]]").unwrap();
+    std::fs::write(&config, before).unwrap();
+    dns(&site, "status", &[])
+        .expect(0)
+        .says("example.net: records of this host may still be there");
 }
 
 #[test]
@@ -417,7 +424,7 @@ fn printed_records_work_in_a_zone_file() {
     dns(&site, "print", &[]).expect(2).says("(port 0)");
     let port = fix_port(&site);
     let printed = dns(&site, "print", &[]).expect(0).stdout;
-    assert!(printed.starts_with("; Hosts of headcount in example.org"), "{printed}");
+    assert!(printed.starts_with("; How clients in example.org find this host"), "{printed}");
     let json = dns(&site, "print", &["--json"]).expect(0).json();
     assert_eq!(json["domains"][0]["records"].as_str().unwrap().trim(), printed.trim());
     let server = NameServer::bind(&["hosts"], &[zone(&printed)]);

@@ -99,7 +99,7 @@ impl NameServer {
         server
     }
 
-    /// Starts Knot with one key, "hosts", which may change the one zone.
+    /// Starts Knot with one key, "hosts", which may change what the administrator's guide says.
     pub(crate) fn knot(zone: &str) -> Self {
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
         let key = key_file(folder.path(), "hosts");
@@ -110,7 +110,9 @@ impl NameServer {
             "server:\n  rundir: {path}\n  listen: 127.0.0.1@{port}\n\
              database:\n  storage: {path}\n\
              key:\n- id: hosts\n  algorithm: hmac-sha256\n  secret: {secret}\n\
-             acl:\n- id: hosts\n  key: hosts\n  action: update\n\
+             acl:\n- id: hosts\n  key: hosts\n  action: update\n  update-type: [SRV]\n  \
+             update-owner: name\n  update-owner-match: equal\n  \
+             update-owner-name: [_headcount._tcp.{zone}., _headcount._udp.{zone}.]\n\
              zone:\n- domain: {zone}\n  storage: {path}\n  file: {zone}.zone\n  acl: hosts\n"
         );
         std::fs::write(folder.path().join("knot.conf"), config).unwrap();

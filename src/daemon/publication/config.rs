@@ -8,6 +8,7 @@ use std::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::name::{self, DnsName, Named as _};
+use super::records::Owners;
 
 /// Port of name servers.
 const PORT: u16 = 53;
@@ -24,6 +25,8 @@ pub struct DnsConfig {
     pub enabled: bool,
     /// The host's name that is published; the machine's full name when empty.
     pub target: String,
+    /// The label of the service, which clients must be told when it is not `_headcount`.
+    pub service: String,
     /// Where to publish it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<PublishIn>,
@@ -70,7 +73,12 @@ const fn default_ttl() -> u32 {
 
 impl Default for DnsConfig {
     fn default() -> Self {
-        Self { enabled: true, target: String::new(), publish: Vec::new() }
+        Self {
+            enabled: true,
+            target: String::new(),
+            service: "_headcount".to_string(),
+            publish: Vec::new(),
+        }
     }
 }
 
@@ -90,11 +98,20 @@ impl DnsConfig {
                 return Err(std::format!("dns.target: \"{target}\" is without its domain"));
             }
         }
+        if !name::is_service(&self.service) {
+            return Err(std::format!(
+                "dns.service: \"{}\" is no label such as \"_headcount\"",
+                self.service
+            ));
+        }
         let mut domains = Vec::new();
         for publish in &self.publish {
             let domain = publish.check().map_err(|reason| {
                 std::format!("dns.publish, domain \"{}\": {reason}", publish.domain)
             })?;
+            if Owners::new(&self.service, &domain).is_none() {
+                return Err(std::format!("dns.publish: the domain \"{domain}\" is too long"));
+            }
             if domains.contains(&domain) {
                 return Err(std::format!("dns.publish: the domain \"{domain}\" occurs twice"));
             }
@@ -167,6 +184,7 @@ mod tests {
         for (text, reason) in [
             ("target = \"a b\"", "dns.target: \"a b\" is no name"),
             ("target = \"host\"", "dns.target: \"host\" is without its domain"),
+            ("service = \"headcount\"", "dns.service: \"headcount\" is no label"),
             ("[[publish]]\ndomain = \"\"", "\"\" is no name"),
             ("[[publish]]\ndomain = \"a.b\"\nzone = \"c.b\"", "not in the zone \"c.b\""),
             ("[[publish]]\ndomain = \"a.b\"\nttl = 0", "ttl = 0: between 1"),

@@ -4,6 +4,8 @@ use core::fmt;
 use core::net::SocketAddr;
 use std::string::String;
 
+use crate::daemon::files::FileError;
+
 /// Why nothing was published or withdrawn, or could not be looked at. Displays as the cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -212,6 +214,49 @@ impl PublicationError {
                 "Take 'addresses' away for this domain: publish them where the name belongs."
             }
             Self::TooLong => "Listen on fewer ports.",
+        }
+    }
+}
+
+/// Why a publication could not be made or withdrawn.
+#[derive(Debug)]
+pub enum PublishError {
+    /// The name server.
+    Dns(PublicationError),
+    /// What the host has to remember of it.
+    File(FileError),
+}
+
+impl From<PublicationError> for PublishError {
+    fn from(error: PublicationError) -> Self {
+        Self::Dns(error)
+    }
+}
+
+impl From<FileError> for PublishError {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns(error) => error.fmt(f),
+            Self::File(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for PublishError {}
+
+impl PublishError {
+    /// What its reader can do.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Dns(error) => error.advice(),
+            Self::File(_) => "Is the state folder this user's, and the disk not full?",
         }
     }
 }

@@ -11,7 +11,9 @@ use std::string::{String, ToString};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::vec::Vec;
 
+use super::name;
 use super::records::Own;
+use crate::daemon::HostConfig;
 use crate::daemon::files::{self, FileError, Secrecy};
 
 /// Records by domain.
@@ -82,9 +84,31 @@ impl Memory {
     }
 }
 
+/// What a host knows of its publication without asking anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Whether it publishes: it is configured to, and not switched off.
+    pub is_on: bool,
+    /// The domains that are configured, and whether it has, or may have, records there.
+    pub domains: Vec<(String, bool)>,
+}
+
+impl Remembered {
+    /// Reads it from the state folder.
+    pub fn read(config: &HostConfig) -> Result<Self, FileError> {
+        let memory = Memory::read(&config.state_folder())?;
+        let domains = config.dns.publish.iter().map(|publish| {
+            let domain = name::parse(&publish.domain);
+            let domain = domain.map_or_else(|_| publish.domain.clone(), |name| name.to_string());
+            let has_records = memory.own(&domain) != Own::default();
+            (domain, has_records)
+        });
+        Ok(Self { is_on: config.dns.enabled && !memory.is_off(), domains: domains.collect() })
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::name;
     use super::super::records::{OwnAddress, OwnService, Target};
     use super::*;
     use crate::daemon::Transport;

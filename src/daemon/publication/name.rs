@@ -31,18 +31,24 @@ pub(super) fn canonical(name: &impl ToName) -> DnsName {
     name
 }
 
+/// Whether a text is the label of a service (RFC 6335, section 5.1): a small one behind a `_`.
+pub(super) fn is_service(text: &str) -> bool {
+    let is_word = |rest: &str| !rest.is_empty() && !rest.contains('.') && rest.len() <= 62;
+    text.strip_prefix('_').is_some_and(is_word) && parse(text).is_ok()
+}
+
 /// What names are asked.
 pub(super) trait Named: Sized {
     /// `_headcount._tcp` and the like before a domain; `None` when that gets too long.
-    fn service(&self, transport: &str) -> Option<Self>;
+    fn service(&self, service: &str, transport: &str) -> Option<Self>;
 
     /// Whether it is that zone's, or below it.
     fn is_within(&self, zone: &Self) -> bool;
 }
 
 impl Named for DnsName {
-    fn service(&self, transport: &str) -> Option<Self> {
-        let labels = ["_headcount", transport].map(|label| Label::from_slice(label.as_bytes()));
+    fn service(&self, service: &str, transport: &str) -> Option<Self> {
+        let labels = [service, transport].map(|label| Label::from_slice(label.as_bytes()));
         let mut octets = Vec::new();
         for label in labels.into_iter().map(Result::ok).chain(self.iter().map(Some)) {
             let label = label?;
@@ -80,12 +86,21 @@ mod tests {
     #[test]
     fn a_service_is_below_its_domain() {
         let domain = parse("example.org").unwrap();
-        let service = domain.service("_tcp").unwrap();
+        let service = domain.service("_headcount", "_tcp").unwrap();
         assert_eq!(service, parse("_headcount._tcp.example.org").unwrap());
         assert!(service.is_within(&domain) && domain.is_within(&domain));
         assert!(!domain.is_within(&service));
+        for (label, expected) in [
+            ("_headcount", true),
+            ("_a-1", true),
+            ("headcount", false),
+            ("_", false),
+            ("_a._b", false),
+        ] {
+            assert_eq!(is_service(label), expected, "{label}");
+        }
         assert!(!parse("badexample.org").unwrap().is_within(&domain));
         let longest = parse(&["a"; 120].join(".")).unwrap();
-        assert!(longest.service("_tcp").is_none());
+        assert!(longest.service("_headcount", "_tcp").is_none());
     }
 }

@@ -3,19 +3,10 @@
 use core::net::IpAddr;
 use std::collections::BTreeSet;
 
-use super::error::PublicationError;
 use super::message::{Change, Changes};
-use super::name::{DnsName, Named as _};
-use super::records::{self, Own, OwnAddress, Seen, ServiceRecord, TRANSPORTS, Target};
+use super::name::DnsName;
+use super::records::{Own, OwnAddress, Owners, Seen, ServiceRecord, TRANSPORTS, Target};
 use crate::daemon::Transport;
-
-/// The name of a service in a domain.
-pub(super) fn service_name(
-    domain: &DnsName,
-    transport: Transport,
-) -> Result<DnsName, PublicationError> {
-    domain.service(records::label(transport)).ok_or(PublicationError::TooLong)
-}
 
 /// Changes, and what they leave.
 #[derive(Debug)]
@@ -40,16 +31,10 @@ pub(super) struct Wanted<'a> {
 
 impl Plan {
     /// What turns what is there into what is wanted, as far as it is this host's.
-    pub(super) fn new(
-        domain: &DnsName,
-        seen: &Seen,
-        remembered: &Own,
-        wanted: &Wanted<'_>,
-    ) -> Self {
+    pub(super) fn new(owners: &Owners, seen: &Seen, remembered: &Own, wanted: &Wanted<'_>) -> Self {
         let mut plan = Self { changes: Changes::default(), after: Own::default(), removed: 0 };
         for transport in TRANSPORTS {
-            let Ok(owner) = service_name(domain, transport) else { continue };
-            plan.services(&owner, transport, seen, wanted.services);
+            plan.services(owners.of(transport), transport, seen, wanted.services);
         }
         plan.addresses(seen, remembered, wanted);
         plan.removed = plan.changes.delete.len();
@@ -131,7 +116,11 @@ mod tests {
         let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
         let target = Target(name("a.example.org"));
         let wanted = Wanted { target: &target, services, addresses: &addresses, ttl: 7 };
-        Plan::new(&name("example.org"), seen, remembered, &wanted)
+        Plan::new(&owners(), seen, remembered, &wanted)
+    }
+
+    fn owners() -> Owners {
+        Owners::new("_headcount", &name("example.org")).unwrap()
     }
 
     fn seen(own: Vec<ServiceRecord>, others: Vec<ServiceRecord>, addresses: &[&str]) -> Seen {
@@ -173,10 +162,9 @@ mod tests {
         let older = record("old.example.org", Transport::Udp, 99, 1, 60);
         let other = record("b.example.org", TCP, 1688, 1, 60);
         let seen = seen(std::vec![old.clone(), older.clone()], std::vec![other], &[]);
-        let gone = |record, label: &str| {
-            Change::Service(name("example.org").service(label).unwrap(), record)
-        };
-        let delete = [gone(old, "_tcp"), gone(older, "_udp")];
+        let gone =
+            |record: ServiceRecord| Change::Service(owners().of(record.transport).clone(), record);
+        let delete = [gone(old), gone(older)];
         let replaced =
             plan(&seen, &Own::default(), &[record("a.example.org", TCP, 1688, 2, 60)], &[]);
         assert_eq!(replaced.changes.delete, delete);

@@ -53,15 +53,7 @@ impl Publisher {
         let (stopping, stopped) = watch::channel(());
         let mut tasks = JoinSet::new();
         for publication in self.publications.each.iter().cloned() {
-            let keeper = Keeper {
-                publication,
-                publications: self.publications.clone(),
-                was_on: None,
-                failures: 0,
-                due: None,
-                machine: BTreeSet::new(),
-                looked: None,
-            };
+            let keeper = Keeper::new(publication, self.publications.clone());
             tasks.spawn(keeper.run(stopped.clone()));
         }
         drop(stopped);
@@ -88,6 +80,18 @@ struct Keeper {
 }
 
 impl Keeper {
+    const fn new(publication: Publication, publications: Arc<Publications>) -> Self {
+        Self {
+            publication,
+            publications,
+            was_on: None,
+            failures: 0,
+            due: None,
+            machine: BTreeSet::new(),
+            looked: None,
+        }
+    }
+
     async fn run(mut self, mut stopped: watch::Receiver<()>) {
         loop {
             let is_on = self.publications.are_on();
@@ -203,7 +207,10 @@ fn spread(wait: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Ports, PublicationError};
     use super::*;
+    use crate::daemon::HostConfig;
+    use crate::os::{Clock, SystemClock};
 
     #[test]
     fn retries_wait_longer_and_longer_up_to_an_hour() {
@@ -220,5 +227,47 @@ mod tests {
         assert!(waits.len() > 40);
         let (least, most) = (REFRESH.mul_f64(0.9), REFRESH.mul_f64(1.1));
         assert!(waits.iter().all(|wait| (least..=most).contains(wait)));
+    }
+
+    #[tokio::test]
+    async fn it_acts_when_something_changed_and_else_in_its_time() {
+        let folder =
+            std::env::temp_dir().join(std::format!("headcount-keep-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("state")).unwrap();
+        let config =
+            "[dns]\ntarget = \"a.example.org\"\n[[dns.publish]]\ndomain = \"example.org\"\n";
+        std::fs::write(folder.join("host.toml"), config).unwrap();
+        let config = HostConfig::read(&folder).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let publications = Arc::new(Publications::new(&config, &Ports::default(), &clock).unwrap());
+        let mut keeper = Keeper::new(publications.each[0].clone(), publications);
+        let wait = |keeper: &Keeper| keeper.due.map(|due| due.duration_since(Instant::now()));
+        keeper.notice(true);
+        assert_eq!(wait(&keeper), Some(Duration::ZERO), "at the start");
+        let silent = || PublicationError::Silent { server: ([127, 0, 0, 1], 53).into() };
+        for (failures, minutes) in [(1, 1), (2, 2), (3, 4)] {
+            keeper.conclude(true, Err(silent().into()));
+            let expected = Duration::from_secs(60 * minutes);
+            let after = wait(&keeper).unwrap();
+            assert!(after > expected.mul_f64(0.8) && after < expected.mul_f64(1.2), "{after:?}");
+            keeper.notice(true);
+            assert_eq!(keeper.failures, failures, "nothing happened");
+        }
+        // An address that the machine has no more.
+        keeper.machine = ["192.0.2.1".parse().unwrap()].into();
+        keeper.looked = None;
+        keeper.notice(true);
+        assert_eq!((wait(&keeper), keeper.failures), (Some(Duration::ZERO), 0));
+        let (server, zone) = (([127, 0, 0, 1], 53).into(), "example.org".to_string());
+        let done =
+            Changed { server, zone, published: Vec::new(), addresses: Vec::new(), removed: 0 };
+        keeper.conclude(true, Ok(done));
+        assert!(wait(&keeper).unwrap() > REFRESH.mul_f64(0.8));
+        // Nothing is there that could be withdrawn.
+        keeper.notice(false);
+        assert_eq!(keeper.due, None);
+        keeper.notice(true);
+        assert_eq!(wait(&keeper), Some(Duration::ZERO));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use std::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::name::DnsName;
+use super::name::{DnsName, Named as _};
 use crate::daemon::Transport;
 
 /// Ports that a host listens on, by transport.
@@ -30,11 +30,25 @@ impl Ports {
     }
 }
 
-/// The label of a transport in a service's name.
-pub(super) const fn label(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Tcp => "_tcp",
-        Transport::Udp => "_udp",
+/// The names of the service in a domain: `_headcount._tcp.example.org` and its like for UDP.
+#[derive(Clone, Debug)]
+pub(super) struct Owners {
+    tcp: DnsName,
+    udp: DnsName,
+}
+
+impl Owners {
+    /// `None` when they would be too long.
+    pub(super) fn new(service: &str, domain: &DnsName) -> Option<Self> {
+        let name = |transport| domain.service(service, transport);
+        Some(Self { tcp: name("_tcp")?, udp: name("_udp")? })
+    }
+
+    pub(super) const fn of(&self, transport: Transport) -> &DnsName {
+        match transport {
+            Transport::Tcp => &self.tcp,
+            Transport::Udp => &self.udp,
+        }
     }
 }
 

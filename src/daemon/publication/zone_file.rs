@@ -7,13 +7,13 @@ use std::string::String;
 
 use super::config::PublishIn;
 use super::name::{DnsName, Named as _};
-use super::plan::service_name;
-use super::records::{ServiceRecord, Target};
+use super::records::{Owners, ServiceRecord, Target};
 
 /// Lines for the zone of a domain, in the form of RFC 1035, section 5. Names are whole, so that they
 /// stand anywhere in the file. Addresses are comments where the host does not publish them itself.
 pub(super) fn write(
     domain: &DnsName,
+    owners: &Owners,
     services: &[ServiceRecord],
     target: &Target,
     addresses: &BTreeSet<IpAddr>,
@@ -22,16 +22,12 @@ pub(super) fn write(
     let mut text = String::new();
     let PublishIn { ttl, .. } = settings;
     // Writing to a String does not fail.
-    let _ = writeln!(
-        text,
-        "; Hosts of headcount in {domain}: clients ask for _headcount._tcp or _udp."
-    );
+    let _ = writeln!(text, "; How clients in {domain} find this host of headcount:");
     let _ =
         writeln!(text, "; priority (lower first), weight (share within one priority), port, host");
     for record in services {
-        if let Ok(owner) = service_name(domain, record.transport) {
-            let _ = writeln!(text, "{owner}. {ttl} IN SRV {record}");
-        }
+        let owner = owners.of(record.transport);
+        let _ = writeln!(text, "{owner}. {ttl} IN SRV {record}");
     }
     let zone = settings.zone.as_ref().and_then(|zone| super::name::parse(zone).ok());
     let in_zone = target.0.is_within(zone.as_ref().unwrap_or(domain));
