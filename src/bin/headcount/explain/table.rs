@@ -175,11 +175,14 @@ pub(super) const ENTRIES: &[Entry] = &[
             "A firewall drops the traffic; UDP more often than TCP.",
             "The host is silent on purpose: not enrolled, or it does not know the product's setup \
              key.",
+            "No host is set by hand, and none has published itself in the domains that were asked, \
+             or the name servers do not answer.",
         ],
         &[
             "Look at the host: 'headcount host status' counts the frames it did not answer, by \
              reason. Does no count rise, the request never arrived.",
             "Try the other transport: '--transport tcp' or '--transport udp'.",
+            "See what DNS says: 'headcount client discover --check'.",
         ],
     ),
     exit(
