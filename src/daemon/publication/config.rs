@@ -190,10 +190,10 @@ mod tests {
             ("[[publish]]\ndomain = \"a.b\"\nttl = 0", "ttl = 0: between 1"),
             ("[[publish]]\ndomain = \"a.b\"\nttl = 2147483648", "ttl = 2147483648"),
             ("[[publish]]\ndomain = \"a.b\"\nserver = \"a b\"", "server = \"a b\": an address"),
-            ("[[publish]]\ndomain = \"a.b\"\nwieght = 1", "unknown field `wieght`"),
+            ("[[publish]]\ndomain = \"a.b\"\ncolour = 1", "unknown field `colour`"),
             ("[[publish]]\ndomain = \"a.b\"\n[[publish]]\ndomain = \"A.b.\"", "occurs twice"),
             ("[[publish]]\nweight = 1", "missing field `domain`"),
-            ("pubish = []", "unknown field `pubish`"),
+            ("domains = []", "unknown field `domains`"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");
