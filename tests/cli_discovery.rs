@@ -22,7 +22,7 @@ use site::{Host, enrolled_site, machine};
 const BIND: [&str; 3] = ["named", "dig", "tsig-keygen"];
 const SERVICE: &str = "_headcount._tcp.example.org";
 
-fn zone<'a>(records: &'a str) -> Zone<'a> {
+fn zone(records: &str) -> Zone<'_> {
     let updates = "update-policy { grant \"hosts\" zonesub SRV A AAAA; };";
     Zone { name: "example.org", records, updates }
 }
@@ -275,6 +275,9 @@ fn answer_of(query: &[u8], flags: [u8; 2], record: &[u8]) -> Vec<u8> {
     [&query[..2], &flags, &[0, 1, 0, 1, 0, 0, 0, 0], question, record].concat()
 }
 
+/// What a server answers to a query.
+type Lie = Box<dyn Fn(&[u8]) -> Vec<Vec<u8>> + Send>;
+
 /// The record of a host at a port of loopback, owned by the name that was asked for.
 fn good_record(port: u16) -> Vec<u8> {
     let target = b"\x09127-0-0-1\x07invalid\0";
@@ -291,7 +294,6 @@ fn a_name_server_that_lies_harms_nobody() {
     let good = move |query: &[u8]| answer_of(query, [0x81, 0x80], &good_record(port));
     // An owner that points at itself: after the header and the question, of 29 and 4 bytes.
     let loops = [0xC0, 12 + 29 + 4, 0, 33];
-    type Lie = Box<dyn Fn(&[u8]) -> Vec<Vec<u8>> + Send>;
     let lies: [(&str, Lie); 6] = [
         ("does not answer", Box::new(|_| Vec::new())),
         // Another id, then another question: neither is heeded.
