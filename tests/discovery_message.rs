@@ -350,7 +350,11 @@ fn times_to_live_above_the_largest_count_as_none() {
     }
     let soa = |ttl: u32, minimum: u32| {
         let data = [wire("ns"), wire("root"), vec![0; 16], minimum.to_be_bytes().to_vec()].concat();
-        let message = Message::answer_to(&query).record_of(8, &[0], 6, 1, ttl, &data);
+        // The first one counts, whatever comes after it.
+        let message = Message::answer_to(&query)
+            .record_of(8, &[0], 6, 1, ttl, &data)
+            .record_of(8, &[0], 6, 1, 1, &data)
+            .record_of(8, &[0], 2, 1, 60, &wire("ns"));
         query.answer(&message.0).unwrap().negative_ttl()
     };
     assert_eq!(soa(60, 90), Some(60));

@@ -119,7 +119,7 @@ impl DomainName {
     }
 
     /// The labels from left to right; none of the root.
-    pub(super) fn labels(&self) -> impl Iterator<Item = &[u8]> {
+    fn labels(&self) -> impl Iterator<Item = &[u8]> {
         self.0.as_bytes().split(|byte| *byte == b'.').filter(|label| !label.is_empty())
     }
 
