@@ -75,8 +75,9 @@ impl Record {
     /// activation is still held under the one before it: that one stays, or a restart would lose
     /// the activation.
     pub(super) fn replace_cmid(&mut self, fresh: Cmid) {
-        let held = self.activation.as_ref().map(Activation::cmid);
-        if self.previous_cmid.is_none() || held != self.previous_cmid {
+        let activation = self.activation.as_ref();
+        let is_held_under = |cmid| activation.is_some_and(|held| held.request().is_from(cmid));
+        if !self.previous_cmid.is_some_and(is_held_under) {
             self.previous_cmid = Some(self.cmid);
         }
         self.cmid = fresh;
@@ -164,8 +165,8 @@ impl Record {
         if !product.made(request) {
             return Err(Rejection::OtherProduct);
         }
-        let cmid = request.cmid();
-        if cmid != self.cmid && Some(cmid) != self.previous_cmid {
+        let is_from_previous = self.previous_cmid.is_some_and(|cmid| request.is_from(cmid));
+        if !is_from_previous && !request.is_from(self.cmid) {
             return Err(Rejection::OtherMachine);
         }
         let expected = Expected {
@@ -197,14 +198,13 @@ impl Activation {
         ResponseView::parsed_before(&self.response)
     }
 
-    /// The CMID it was granted to.
-    pub(super) fn cmid(&self) -> Cmid {
-        RequestView::answered(&self.request).cmid()
+    const fn request(&self) -> RequestView<'_> {
+        RequestView::answered(&self.request)
     }
 
     /// Whether the machine still has the hardware that was activated.
     pub(super) fn is_of<V>(&self, machine: &Machine<'_>, product: &Product<'_, V>) -> bool {
-        let activated = RequestView::answered(&self.request).fingerprint();
+        let activated = self.request().fingerprint();
         product.matching.same_machine(&activated, &machine.fingerprint)
     }
 

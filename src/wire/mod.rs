@@ -5,6 +5,8 @@
 //! - Any bytes may be parsed: the answer is a value or a [`Malformed`] that names the byte.
 //! - A value cannot hold what the protocol forbids, so writing one cannot fail.
 //! - A frame that is accepted re-encodes to the same 250 bytes.
+//! - Requests, responses and certificates have a view beside the value: it has passed the same rules,
+//!   and takes single fields from the frame, so that a small device needs no copy of the whole.
 //! - Nothing here says that a frame is *true*. Signatures and tags are
 //!   [`trust`](crate::trust)'s business, and what it has verified has a type of its own.
 

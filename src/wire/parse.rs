@@ -1,4 +1,6 @@
-//! The one place that knows nom: the fields of a frame, read one after the other.
+//! The one place that knows nom: the fields of a frame, read one after the other into a value. That is
+//! how enrolments are read, which happen once. Activations are read where they stand
+//! ([`RequestView`](super::RequestView), [`ResponseView`](super::ResponseView)).
 //!
 //! [`Fields`] remembers the first broken rule and goes on with zeros, and the end of the frame tells.
 //! So reading a field needs no error path where it stands, which on a microcontroller is a third of the

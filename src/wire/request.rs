@@ -187,6 +187,11 @@ impl<'a> RequestView<'a> {
         CountedId(*part::<{ field::COUNTED_ID }, _, _>(self.0))
     }
 
+    /// Whether the machine has this CMID.
+    pub(crate) fn is_from(self, cmid: Cmid) -> bool {
+        self.cmid_bytes() == *cmid.as_bytes()
+    }
+
     /// In a request that is malformed in this, nobody's.
     pub(crate) fn cmid(self) -> Cmid {
         Cmid::new(self.cmid_bytes()).unwrap_or(Cmid::NOBODY)
