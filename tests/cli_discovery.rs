@@ -12,7 +12,8 @@ mod program;
 mod site;
 
 use std::fmt::Write as _;
-use std::net::UdpSocket;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 
 use named::{NameServer, Zone, can_run, eventually, free_port};
@@ -336,4 +337,48 @@ fn a_name_server_that_lies_harms_nobody() {
     finding_machine(&site, "patient", &patient);
     let ended = activate(&site, "patient").expect(5).json();
     assert_eq!(ended["dns"][0]["hosts"], 1, "{ended}");
+}
+
+#[test]
+fn the_longest_answer_there_can_be_harms_nobody() {
+    let site = enrolled_site("1");
+    let host = run(&site, "host");
+    let port: u16 = port(&host.tcp).parse().unwrap();
+    let (tcp, udp) = loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()) {
+            break (tcp, udp);
+        }
+    };
+    let address = tcp.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let mut query = [0; 512];
+        while let Ok((length, from)) = udp.recv_from(&mut query) {
+            // Truncated: there is more by TCP.
+            let short = answer_of(&query[..length], [0x83, 0x80], &[]);
+            let _ = udp.send_to(&short, from);
+        }
+    });
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = tcp.accept() {
+            let mut query = [0; 512];
+            let length = stream.read(&mut query).unwrap();
+            // As many records as there is room for.
+            let query = &query[2..length];
+            let mut message = answer_of(query, [0x81, 0x80], &[]);
+            let record = good_record(port);
+            let room = usize::from(u16::MAX) - message.len();
+            let count = room / record.len();
+            message[6..8].copy_from_slice(&(count as u16).to_be_bytes());
+            (0..count).for_each(|_| message.extend(&record));
+            message.resize(usize::from(u16::MAX), 0);
+            stream.write_all(&u16::MAX.to_be_bytes()).unwrap();
+            stream.write_all(&message).unwrap();
+        }
+    });
+    finding_machine(&site, "m", &address);
+    // Each record is one and the same host, whose name has no address.
+    let ended = activate(&site, "m").expect(5).json();
+    assert!(ended["dns"][0]["hosts"].as_u64().unwrap() > 1_500, "{ended}");
+    assert_eq!(ended["hosts"].as_array().unwrap().len(), 1, "{ended}");
 }

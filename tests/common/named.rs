@@ -34,10 +34,20 @@ pub(crate) fn program(name: &str) -> PathBuf {
         .unwrap_or_else(|| name.into())
 }
 
+/// Whether this machine has IPv6, as containers often have not. What needs it is left out then.
+pub(crate) fn has_ipv6() -> bool {
+    let has_ipv6 = UdpSocket::bind("[::1]:0").is_ok();
+    if !has_ipv6 {
+        eprintln!("!!! without IPv6: this machine has none");
+    }
+    has_ipv6
+}
+
 /// A port that is free on loopback, for TCP and UDP, IPv4 and IPv6.
 pub(crate) fn free_port() -> u16 {
+    let addresses: &[&str] = if has_ipv6() { &["127.0.0.1", "::1"] } else { &["127.0.0.1"] };
     let is_free = |port: u16| {
-        ["127.0.0.1", "::1"].iter().all(|ip| {
+        addresses.iter().all(|ip| {
             TcpListener::bind((*ip, port)).is_ok() && UdpSocket::bind((*ip, port)).is_ok()
         })
     };

@@ -161,7 +161,13 @@ impl Asked<'_> {
         let answer = timeout(TCP_LIMIT, self.exchange_by_tcp()).await;
         let answer =
             answer.map_err(|_| PublicationError::Silent { server: self.server.address })?;
-        self.judge(&answer.map_err(|error| self.server.socket_failed(&error))?)
+        let answer = self.judge(&answer.map_err(|error| self.server.socket_failed(&error))?)?;
+        if answer.header().tc() {
+            // And so was not verified.
+            let (server, reason) = (self.server.address, "an answer that is cut off, by TCP");
+            return Err(PublicationError::Garbage { server, reason });
+        }
+        Ok(answer)
     }
 
     async fn exchange_by_tcp(&self) -> io::Result<Vec<u8>> {
@@ -174,7 +180,7 @@ impl Asked<'_> {
         Ok(answer)
     }
 
-    /// The answer, verified; one that is cut off is not.
+    /// The answer, verified; one that is cut off is not, and good for nothing but to ask again.
     fn judge(&self, bytes: &[u8]) -> Result<Message<Vec<u8>>, PublicationError> {
         let server = self.server.address;
         let garbage = |reason| PublicationError::Garbage { server, reason };
@@ -232,3 +238,6 @@ fn server_time(answer: &Message<Vec<u8>>) -> Option<Time48> {
     let is_time = tsig.data().error() == TsigRcode::BADTIME;
     tsig.data().other_time().filter(|_| is_time && answer.header().rcode() == Rcode::NOTAUTH)
 }
+
+#[cfg(test)]
+mod tests;

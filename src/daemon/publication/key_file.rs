@@ -49,7 +49,7 @@ impl TsigKey {
     }
 
     /// Reads `key "name" { algorithm hmac-sha256; secret "..."; };`. No error quotes the text.
-    fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         const FORM: &str = "one key \"NAME\" { algorithm hmac-sha256; secret \"...\"; }; is expected, \
                             as tsig-keygen writes it";
         let mut words = Words { rest: text };

@@ -28,11 +28,17 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// A file that cannot be understood is passed over, with a warning: the host does not need it to
+    /// serve, and knows its records by name and port as well.
     pub(super) fn read(state: &Path) -> Result<Self, FileError> {
         let records = state.join("dns-published.toml");
         let exists = records.try_exists();
         let exists = exists.map_err(|error| FileError::new(&records, "cannot read", error))?;
-        let domains = if exists { files::read_toml(&records)? } else { Domains::new() };
+        let domains = if exists { files::read_toml(&records) } else { Ok(Domains::new()) };
+        let domains = domains.unwrap_or_else(|error| {
+            tracing::warn!(%error, "what this host published in DNS is forgotten");
+            Domains::new()
+        });
         let switch = state.join("dns-off");
         Ok(Self { switch, records, domains: Arc::new(Mutex::new(domains)) })
     }
@@ -134,6 +140,8 @@ mod tests {
         again.switch(true).unwrap();
         again.switch(true).unwrap();
         assert!(!memory.is_off());
+        fs::write(folder.join("dns-published.toml"), "nonsense").unwrap();
+        assert!(Memory::read(&folder).unwrap().domains().is_empty());
         fs::remove_dir_all(&folder).unwrap();
     }
 }

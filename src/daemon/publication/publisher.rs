@@ -60,7 +60,11 @@ impl Publisher {
         stop.await;
         // Dropping the sender is the signal.
         drop(stopping);
-        while tasks.join_next().await.is_some() {}
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "publication in a domain had ended by a fault");
+            }
+        }
     }
 }
 

@@ -162,7 +162,8 @@ pub(super) const ENTRIES: &[Entry] = &[
             "The message names the status code.",
             "The clocks are more than 240 minutes apart (status 3): the client says by how much, and \
              does not believe the answer for anything else.",
-            "Without a status code: the product cannot be rearmed by hand any more.",
+            "Without a status code: the product cannot be rearmed by hand any more, or a name server \
+             does not permit what 'host dns' asks of it.",
         ],
         &["'headcount explain status:CODE' tells more of it."],
     ),
@@ -177,6 +178,7 @@ pub(super) const ENTRIES: &[Entry] = &[
              key.",
             "No host is set by hand, and none has published itself in the domains that were asked, \
              or the name servers do not answer.",
+            "With 'host dns': the name server is down, or its address is wrong.",
         ],
         &[
             "Look at the host: 'headcount host status' counts the frames it did not answer, by \
@@ -194,6 +196,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "It answers another request.",
             "It was changed on the way.",
             "The host's clock is far behind what a host has said before.",
+            "With 'host dns': the name server did not sign its answer, or it is no name server.",
         ],
         &[
             "The message names the check that failed.",
