@@ -533,6 +533,13 @@ fn the_driver_may_remember_a_host_over_a_restart() {
     let network = Network::of_three([(0, 0), (1, 0), (2, 0)]);
     let domains = domains(["example"]);
     driver!(driver, Settings { domains: &domains, ..Settings::DEFAULT });
-    driver.client.remember_host("h3.example".parse().unwrap());
+    driver.client.remember_host("h3.example".parse().unwrap(), &[host(3).ip()]);
+    assert_eq!(driver.round(now(0), &network), [looked_up("h3.example"), asked(3)]);
+    assert_eq!(driver.client.hosts().remembered_addresses(), [host(3).ip()]);
+
+    // Also when nobody can tell its address.
+    let network = Network { dns_is_down: true, ..network };
+    driver!(driver, Settings { domains: &domains, ..Settings::DEFAULT });
+    driver.client.remember_host("h3.example".parse().unwrap(), &[host(3).ip()]);
     assert_eq!(driver.round(now(0), &network), [looked_up("h3.example"), asked(3)]);
 }

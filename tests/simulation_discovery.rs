@@ -259,7 +259,7 @@ impl World {
         let node = &mut self.nodes[index];
         let mut finder = Finder::new(self.settings);
         if let Some(host) = node.client.hosts().remembered() {
-            finder.remember(host.clone());
+            finder.remember(host.clone(), node.client.hosts().remembered_addresses());
         }
         let machine = machine(node.number);
         let image = node.image.as_ref().unwrap();

@@ -61,8 +61,8 @@ impl<V: Verifier, const N: usize> Client<'_, V, Finder<'_, N>> {
     }
 
     /// Asks this host first in the next round: it granted something before the restart, and the driver
-    /// has stored its [name](Finder::remembered).
-    pub fn remember_host(&mut self, host: Host) {
-        self.hosts.remember(host);
+    /// has stored its [name](Finder::remembered) and [addresses](Finder::remembered_addresses).
+    pub fn remember_host(&mut self, host: Host, addresses: &[IpAddr]) {
+        self.hosts.remember(host, addresses);
     }
 }

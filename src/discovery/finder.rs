@@ -164,10 +164,16 @@ impl<'a, const N: usize> Finder<'a, N> {
         self.remembered.as_ref().map(|remembered| &remembered.host)
     }
 
-    /// Asks this host first in the next round: it granted something before the restart. Where caching
-    /// is off, nothing is remembered.
-    pub fn remember(&mut self, host: Host) {
-        self.keep(host, Addresses::new());
+    /// Where that host was; its name is looked up first, and these are for when that fails.
+    #[must_use]
+    pub fn remembered_addresses(&self) -> &[IpAddr] {
+        self.remembered.as_ref().map_or(&[], |remembered| &remembered.addresses)
+    }
+
+    /// Asks this host first in the next round: it granted something before the restart, at these
+    /// addresses. Where caching is off, nothing is remembered.
+    pub fn remember(&mut self, host: Host, addresses: &[IpAddr]) {
+        self.keep(host, first_addresses(addresses.iter().copied()));
     }
 
     /// Forgets what DNS said and who answered, so that the next round begins by asking DNS.

@@ -117,7 +117,7 @@ impl Installed {
         let machine = self.machine(product.application_id);
         let mut finder = Finder::new(settings);
         if let Some(host) = self.last_host().and_then(|host| host.parse().ok()) {
-            finder.remember(host);
+            finder.remember(host, &[]);
         }
         match &state.image {
             None => Ok(Client::new_with(product, machine, finder, now, rng)),
