@@ -27,6 +27,8 @@ enum Behaviour {
     /// Counts so many machines; the product needs five.
     Counts(u32),
     Refuses,
+    /// Counts too few, and says that two machines have this one's id.
+    Duplicates,
     /// Answers with a key of its own.
     Lies,
 }
@@ -37,6 +39,8 @@ struct Network {
     dns: NameServer,
     /// Whether the name server is silent.
     dns_is_down: bool,
+    /// A domain about which it is silent.
+    silent: Option<String>,
     hosts: HashMap<SocketAddr, Behaviour>,
 }
 
@@ -140,7 +144,8 @@ impl<const N: usize> Driver<'_, N> {
     fn query(&mut self, now: Now, network: &Network) -> Did {
         let query = self.client.query().unwrap().as_bytes().to_vec();
         let (name, _) = dns::question(&query);
-        if network.dns_is_down {
+        let silent = network.silent.as_ref().is_some_and(|domain| name.ends_with(domain));
+        if network.dns_is_down || silent {
             self.client.give_up_finding(now, &mut self.rng);
         } else {
             let answer = network.dns.answer(&query);
@@ -187,11 +192,14 @@ impl<const N: usize> Driver<'_, N> {
             Behaviour::Refuses => {
                 (Verdict::Refused(Refusal::UnknownProduct), &self.vendor.host_key)
             }
+            Behaviour::Duplicates => {
+                (Verdict::Granted { count: 1, validity }, &self.vendor.host_key)
+            }
             Behaviour::Lies => (Verdict::Granted { count: 99, validity }, &liar),
         };
         let body = ResponseBody {
             verdict,
-            duplicate: false,
+            duplicate: matches!(behaviour, Behaviour::Duplicates),
             activation_interval: policy::ACTIVATION_INTERVAL,
             renewal_interval: policy::RENEWAL_INTERVAL,
             host_time: now.clock.unwrap_or(UnixTime::from_secs(common::EPOCH)),
@@ -542,4 +550,64 @@ fn the_driver_may_remember_a_host_over_a_restart() {
     driver!(driver, Settings { domains: &domains, ..Settings::DEFAULT });
     driver.client.remember_host("h3.example".parse().unwrap(), &[host(3).ip()]);
     assert_eq!(driver.round(now(0), &network), [looked_up("h3.example"), asked(3)]);
+}
+
+#[test]
+fn hosts_that_are_not_trusted_take_nobodys_place_on_the_list() {
+    let network = Network::of_three([(0, 0), (0, 0), (2, 0)]);
+    let domains = domains(["example"]);
+    let names: [HostName; 1] = ["h3.example".parse().unwrap()];
+    let trusted = Trusted { names: &names, ids: &[] };
+    driver!(driver, Settings { domains: &domains, trusted, ..Settings::DEFAULT }, 2, 1);
+    assert_eq!(driver.round(now(0), &network), [queried("example"), asked(3)]);
+}
+
+#[test]
+fn another_domains_answer_does_not_hide_the_hosts_of_a_silent_one() {
+    let mut network = Network::of_three([(0, 0), (1, 0), (2, 0)]);
+    network.dns.service("second", (0, 0, 1688, "dead.second"), 3_600);
+    network.dns.address("dead.second", "192.0.2.9");
+    let domains = domains(["example", "second"]);
+    driver!(driver, Settings { domains: &domains, ..Settings::DEFAULT });
+    assert_eq!(driver.round(now(0), &network), [queried("example"), asked(1)]);
+    network.stop(1);
+    network.silent = Some("example".into());
+    let did = driver.round_at_once(now(2 * HOUR), &network);
+    let first =
+        [looked_up("h1.example"), asked(1), queried("example"), queried("second"), asked(9)];
+    assert_eq!(did, [&first[..], &[asked(2)]].concat());
+}
+
+#[test]
+fn without_caching_an_outage_of_dns_leaves_nobody_to_ask() {
+    let mut network = Network::of_three([(0, 0), (1, 0), (2, 0)]);
+    let domains = domains(["example"]);
+    driver!(driver, Settings { domains: &domains, caching: false, ..Settings::DEFAULT });
+    driver.round(now(0), &network);
+    network.dns_is_down = true;
+    assert_eq!(driver.round_at_once(now(9), &network), [queried("example")]);
+}
+
+/// A machine whose twin has its id takes another one, and asks the same host again; that is no reason
+/// to pass over a host of the round.
+#[test]
+fn an_automatic_rearm_does_not_change_the_order_of_hosts() {
+    let mut network = Network::of_three([(0, 0), (1, 0), (2, 0)]);
+    network.stop(1);
+    network.set(2, Behaviour::Duplicates);
+    let by_hand = hosts(["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+    driver!(driver, Settings { hosts: &by_hand, ..Settings::DEFAULT });
+    // The first answer of the second host is its last.
+    let mut did = Vec::new();
+    while did.len() < 4 {
+        match driver.client.poll(now(0), &mut driver.rng) {
+            Step::Send { .. } => did.push(driver.ask(now(0), &network)),
+            Step::Wait { .. } => break,
+            _ => {}
+        }
+        if did.len() == 2 {
+            network.stop(2);
+        }
+    }
+    assert_eq!(did, [asked(1), asked(2), asked(2), asked(3)]);
 }

@@ -28,6 +28,7 @@
 
 mod accept;
 mod finding;
+mod licence;
 mod product;
 mod record;
 mod schedule;
@@ -35,6 +36,7 @@ mod span;
 mod step;
 mod summary;
 
+pub use licence::{ActivationInfo, Licence, RearmLimitReached};
 pub use product::{Limits, Machine, Product};
 pub use record::IMAGE_LEN;
 pub use step::{Discard, Event, Failure, Outcome, Rejection, Step};
@@ -42,7 +44,6 @@ pub use summary::{ImageSummary, StoredActivation, StoredSpan, describe_image};
 
 use core::fmt;
 use core::num::NonZeroU8;
-use core::time::Duration;
 
 use rand_core::CryptoRng;
 
@@ -50,8 +51,8 @@ use crate::discovery::{Hosts, Numbered};
 use crate::policy;
 use crate::storage::Corrupt;
 use crate::time::{Instant, Millis, Minutes, Now, UnixTime};
-use crate::trust::{self, KnownCertificates, Verifier, VerifyingKey};
-use crate::wire::{Cmid, Frame, HostId, LicenceStatus};
+use crate::trust::{KnownCertificates, Verifier, VerifyingKey};
+use crate::wire::{Cmid, Frame, LicenceStatus};
 use record::Record;
 use span::Span;
 
@@ -139,43 +140,9 @@ impl fmt::Debug for Asking {
     }
 }
 
-/// The state of a licence and how long it stays so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Licence {
-    /// The status; only [`LicenceStatus::Licensed`] is activated.
-    pub status: LicenceStatus,
-    /// Time left in it; `None` when there is no limit.
-    pub left: Option<Duration>,
-}
-
-/// The activation that a client holds, whether or not it still counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct ActivationInfo {
-    /// The host that granted it.
-    pub host_id: HostId,
-    /// The host's time when it did.
-    pub host_time: UnixTime,
-    /// The count it granted on.
-    pub count: u32,
-    /// How long it lasts; `None` for ever.
-    pub validity: Option<Duration>,
-    /// The wait until the renewal, as the client obeys it.
-    pub renewal_interval: Minutes,
-}
-
 // What a microcontroller spends on one client, beside its product and roots.
 const _: () =
     assert!(size_of::<Client<'static>>() <= if usize::BITS == 32 { 1_024 } else { 1_040 });
-
-/// The product was rearmed by hand as often as it allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct RearmLimitReached {
-    /// How often it allows.
-    pub limit: u8,
-}
 
 impl<'a, V: Verifier> Client<'a, V> {
     /// A client at its very first start: takes a new CMID, begins the initial grace.
@@ -381,19 +348,6 @@ impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
         Ok(())
     }
 
-    /// The licence at this moment.
-    #[must_use]
-    pub fn licence(&self, now: Now) -> Licence {
-        let (status, left) = self.standing(now);
-        Licence { status, left: left.map(Millis::as_duration) }
-    }
-
-    /// Whether the product is activated at this moment.
-    #[must_use]
-    pub fn is_activated(&self, now: Now) -> bool {
-        self.standing(now).0 == LicenceStatus::Licensed
-    }
-
     /// The machine's id.
     #[must_use]
     pub const fn cmid(&self) -> Cmid {
@@ -418,20 +372,6 @@ impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
         (self.record.floor > UnixTime::from_secs(0)).then_some(self.record.floor)
     }
 
-    /// The activation it holds, also when that has ended or the hardware no longer matches.
-    #[must_use]
-    pub fn activation(&self) -> Option<ActivationInfo> {
-        let activation = self.record.activation.as_ref()?;
-        let response = activation.response();
-        Some(ActivationInfo {
-            host_id: trust::host_id(&response.certificate().public_key()),
-            host_time: response.host_time(),
-            count: response.count(),
-            validity: activation.validity(self.product).map(Minutes::as_duration),
-            renewal_interval: policy::bounded_interval(response.renewal_interval()),
-        })
-    }
-
     /// The state to store, in the form that [`resume`](Self::resume) reads.
     #[must_use]
     pub fn image(&self, now: Now) -> [u8; IMAGE_LEN] {
@@ -445,27 +385,6 @@ impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
             self.record.activation = None;
             self.rejection = Some(Rejection::HostNotTrusted);
         }
-    }
-
-    /// The status of the licence, and the time left in it.
-    fn standing(&self, now: Now) -> (LicenceStatus, Option<Millis>) {
-        let (limits, held) = (&self.product.limits, self.record.activation.as_ref());
-        let (mut status, span, limit) = match held {
-            None => (LicenceStatus::InitialGrace, &self.record.grace, Some(limits.initial_grace)),
-            Some(held) => (LicenceStatus::Licensed, &held.age, held.validity(self.product)),
-        };
-        let mut left = limit.map(|limit| span.left_of(limit.as_millis(), now));
-        if let Some(since) = held.and_then(|held| held.out_of_tolerance) {
-            status = LicenceStatus::OutOfToleranceGrace;
-            // No change of hardware prolongs anything: this grace ends with the activation at the
-            // latest.
-            let grace = since.left_of(limits.tolerance_grace.as_millis(), now);
-            left = Some(left.map_or(grace, |left| left.min(grace)));
-        }
-        if left == Some(Millis::ZERO) {
-            return (LicenceStatus::Notification, None);
-        }
-        (status, left)
     }
 
     /// Compares the hardware with that of the activation, and begins or ends the grace.
@@ -487,11 +406,3 @@ fn new_cmid(rng: &mut impl CryptoRng) -> Cmid {
     rng.fill_bytes(&mut bytes);
     Cmid::from_random(bytes)
 }
-
-impl fmt::Display for RearmLimitReached {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "this product can be rearmed {} times, and was", self.limit)
-    }
-}
-
-impl core::error::Error for RearmLimitReached {}

@@ -15,15 +15,17 @@ mod choice;
 mod finder;
 mod host;
 mod hosts;
+mod list;
 pub mod message;
 mod name;
 mod settings;
 
 pub use choice::{Rank, choose};
-pub use finder::{ADDRESSES, Find, Finder};
+pub use finder::{Find, Finder};
 pub use host::{Host, HostName, InvalidHost};
 pub use hosts::{Hosts, Next, Numbered};
+pub use list::{ADDRESSES, RECORDS};
 pub use name::{DomainName, InvalidDomainName, Proto};
 pub use settings::{
-    LONGEST_CHAIN, Redirect, RedirectError, SERVICE, Settings, Trusted, redirected,
+    Barred, LONGEST_CHAIN, Redirect, RedirectError, SERVICE, Settings, Trusted, redirected,
 };

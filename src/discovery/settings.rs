@@ -48,6 +48,18 @@ impl Settings<'_> {
     };
 }
 
+impl Settings<'_> {
+    /// The name at which a host is asked: that to which redirections lead, when it is trusted.
+    ///
+    /// # Errors
+    ///
+    /// The host must not be asked.
+    pub fn name_to_ask<'n>(&'n self, name: &'n HostName) -> Result<&'n HostName, Barred> {
+        let name = redirected(name, self.redirects).map_err(Barred::Redirect)?;
+        if self.trusted.has_name(name) { Ok(name) } else { Err(Barred::NotTrusted) }
+    }
+}
+
 impl Default for Settings<'_> {
     fn default() -> Self {
         Self::DEFAULT
@@ -72,6 +84,16 @@ pub enum RedirectError {
     Loop,
     /// More than eight follow one another.
     TooLong,
+}
+
+/// Why a host must not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Barred {
+    /// Its redirections lead nowhere.
+    Redirect(RedirectError),
+    /// It is none of the trusted hosts.
+    NotTrusted,
 }
 
 /// The name that is asked in place of `name`, which may be itself.
@@ -137,6 +159,17 @@ impl fmt::Display for RedirectError {
 }
 
 impl core::error::Error for RedirectError {}
+
+impl fmt::Display for Barred {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Redirect(error) => error.fmt(f),
+            Self::NotTrusted => f.write_str("it is none of the trusted hosts"),
+        }
+    }
+}
+
+impl core::error::Error for Barred {}
 
 #[cfg(test)]
 mod tests {
