@@ -304,14 +304,6 @@ fn write_images(folder: &Folder) -> (Vec<u8>, Vec<u8>) {
 
     let mut snapshot = [0; 4_096];
     let length = bench.host.snapshot(later, &mut snapshot).unwrap();
-    let image = |kind, payload: &[u8]| {
-        let mut store = MemoryStore::<4_096>::new();
-        let mut buffer = [0; 4_096];
-        let (mut slots, _) = Slots::open(&mut store, kind, &mut buffer).unwrap();
-        slots.save(payload, &mut buffer).unwrap();
-        let length = store.read(headcount::storage::Slot::A, &mut buffer).unwrap();
-        buffer[..length].to_vec()
-    };
     let ids = common::IDS;
     let setup_key =
         MasterKey::from_bytes([3; 32]).product_key(KeyKind::ClientSetup, common::KEY_ID);
@@ -324,6 +316,27 @@ fn write_images(folder: &Folder) -> (Vec<u8>, Vec<u8>) {
     ));
     ProductFile::read(&folder.join("bench.product.toml")).unwrap();
     (image(Kind::Client, &client.image(later)), image(Kind::Host, &snapshot[..length]))
+}
+
+fn image(kind: Kind, payload: &[u8]) -> Vec<u8> {
+    let mut store = MemoryStore::<4_096>::new();
+    let mut buffer = [0; 4_096];
+    let (mut slots, _) = Slots::open(&mut store, kind, &mut buffer).unwrap();
+    slots.save(payload, &mut buffer).unwrap();
+    let length = store.read(headcount::storage::Slot::A, &mut buffer).unwrap();
+    buffer[..length].to_vec()
+}
+
+#[test]
+fn an_image_names_the_host_to_ask_first() {
+    let folder = Folder::new();
+    folder.file("good", &image(Kind::RememberedHost, b"one.example:99"));
+    folder.file("bad", &image(Kind::RememberedHost, b"one example"));
+    let report = folder.run(&["inspect", "good", "--json"]).expect(0).json();
+    assert_eq!(report["what"], "remembered_host");
+    assert_eq!(field(&report, "host"), "one.example:99");
+    let report = folder.run(&["inspect", "bad", "--json"]).expect(7).json();
+    assert_eq!(report["fault"]["offset"], 20);
 }
 
 #[test]

@@ -317,7 +317,7 @@ impl Scene {
         for bytes in &device.slots {
             check_inspection(bytes);
         }
-        for kind in [Kind::Client, Kind::Host] {
+        for kind in [Kind::Client, Kind::Host, Kind::RememberedHost] {
             let buffer_len = usize::from(self.buffer) % 1_024;
             check_open(&mut device, kind, buffer_len);
         }
@@ -328,7 +328,7 @@ impl Scene {
 fn check_inspection(bytes: &[u8]) {
     let found = Image::parse(bytes);
     match naive_image(bytes, usize::MAX) {
-        Ok((kind @ (1 | 2), sequence, payload)) => {
+        Ok((kind @ 1..=3, sequence, payload)) => {
             let found = found.expect("a whole image");
             assert_eq!(
                 (found.kind as u8, found.sequence, found.payload),
@@ -369,6 +369,7 @@ fn check_open(device: &mut Device, kind: Kind, buffer_len: usize) {
             match kind {
                 Kind::Client => check_client(&payload, 0, Calendar::Right),
                 Kind::Host => check_host(&payload, Calendar::Right),
+                Kind::RememberedHost => {}
             }
         }
         (None, Err(error)) => {

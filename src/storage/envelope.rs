@@ -82,6 +82,7 @@ impl fmt::Display for Damage {
             Self::Version(version) => write!(f, "format {version} does not exist"),
             Self::Kind(1) => f.write_str("the state of a client, expected was another kind"),
             Self::Kind(2) => f.write_str("the state of a host, expected was another kind"),
+            Self::Kind(3) => f.write_str("the name of a host, expected was another kind"),
             Self::Kind(kind) => write!(f, "state of the unknown kind {kind}"),
         }
     }
@@ -99,7 +100,7 @@ pub struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// Looks at the bytes of a slot outside of any store: an image of either kind, checksum and
+    /// Looks at the bytes of a slot outside of any store: an image of any kind, checksum and
     /// version checked. For people who want to know what a file holds; a program uses
     /// [`Slots`](super::Slots).
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Damage> {
@@ -108,6 +109,7 @@ impl<'a> Image<'a> {
         let kind = match (version, reserved, kind) {
             (VERSION, 0, 1) => Kind::Client,
             (VERSION, 0, 2) => Kind::Host,
+            (VERSION, 0, 3) => Kind::RememberedHost,
             (VERSION, 0, other) => return Err(Damage::Kind(other)),
             (VERSION, ..) => return Err(Damage::Reserved),
             (other, ..) => return Err(Damage::Version(other)),

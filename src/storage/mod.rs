@@ -16,7 +16,7 @@
 //! | --- | --- | --- |
 //! | 0 | 4 | magic, "HCST" |
 //! | 4 | 1 | version of the payload's format, 1 |
-//! | 5 | 1 | kind: 1 client state, 2 host state |
+//! | 5 | 1 | kind: 1 client state, 2 host state, 3 the host that a client asks first |
 //! | 6 | 2 | reserved, zero |
 //! | 8 | 8 | sequence number, from 1: the higher one of two images is the newer |
 //! | 16 | 4 | length of the payload, n |
@@ -94,6 +94,10 @@ pub enum Kind {
     Client = 1,
     /// A host's: what it counted. Its key and certificate are kept by the program.
     Host = 2,
+    /// The host that a client asks first ([`Finder::remembered`](crate::discovery::Finder::remembered)),
+    /// as text, `NAME:PORT`. In a store of its own: it changes at other times than the client's state,
+    /// and nothing is lost with it.
+    RememberedHost = 3,
 }
 
 /// Where two images are kept. Writing one slot must never touch the other: on flash, each slot has

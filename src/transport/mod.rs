@@ -6,7 +6,7 @@
 //! as one under Embassy, takes `asynchronous` with the feature `nal-async` instead.
 //!
 //! Everything is a step machine: `poll(&mut stack, now)` does what can be done now and says when
-//! to come back. A firmware's main loop calls `poll`; a simple program lets [`run`], [`look_up`] or
+//! to come back. A firmware's main loop calls `poll`; a simple program lets [`ask`], [`find`] or
 //! [`serve`] loop over it.
 //!
 //! | | client | host |
@@ -155,6 +155,67 @@
 //! }
 //! # }
 //! ```
+//!
+//! # A client that finds its hosts in DNS
+//!
+//! Its hosts come from a [`Finder`](crate::discovery::Finder), which says what to find out first. The
+//! resolvers are those of the network, as DHCP brings them:
+//!
+//! ```
+//! # #[cfg(all(feature = "nal", feature = "std"))]
+//! # mod example {
+//! use std::net::SocketAddr;
+//!
+//! use headcount::client::{Client, IMAGE_LEN, Step};
+//! use headcount::discovery::Finder;
+//! use headcount::time::{Instant, Now};
+//! use headcount::transport::{
+//!     OsPlatform, Platform, Resolver, TcpExchange, Timeouts, ask, find,
+//! };
+//! use headcount::trust::VerifyingKey;
+//!
+//! type Stack = std_embedded_nal::Stack;
+//!
+//! /// Does what the client says until it waits; until when.
+//! fn work(
+//!     client: &mut Client<'_, VerifyingKey, Finder<'_, 4>>,
+//!     servers: &[SocketAddr],
+//!     store: impl Fn(&[u8; IMAGE_LEN]),
+//!     rng: &mut impl rand_core::CryptoRng,
+//! ) -> Instant {
+//!     let (mut stack, mut platform) = (Stack::default(), OsPlatform::default());
+//!     let mut buffer = [0; 2_048];
+//!     let mut resolver = Resolver::new(servers, &mut buffer);
+//!     loop {
+//!         let clock: &mut dyn Platform<Stack> = &mut platform;
+//!         let now = Now::new(clock.now(), clock.calendar());
+//!         match client.poll(now, rng) {
+//!             Step::Save => store(&client.image(now)),
+//!             Step::Report(event) => println!("{event:?}"),
+//!             Step::Wait { until } => return until,
+//!             Step::Find(_) => {
+//!                 if let Err(failure) = find(client, &mut resolver, &mut stack, &mut platform, rng) {
+//!                     println!("{failure}"); // the client knows
+//!                 }
+//!             }
+//!             Step::Send { .. } => {
+//!                 let Some(to) = client.address() else { continue };
+//!                 let Some(request) = client.pending_frame() else { continue };
+//!                 let exchange = TcpExchange::new(to, *request, Timeouts::default());
+//!                 match ask(client, exchange, &mut stack, &mut platform, rng) {
+//!                     Ok(outcome) => println!("{to}: {outcome:?}"),
+//!                     Err(failure) => println!("{to}: {failure}"),
+//!                 }
+//!             }
+//!         }
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! Store the name of [`Finder::remembered`](crate::discovery::Finder::remembered) when it has changed,
+//! and give it to [`Client::remember_host`](crate::client::Client::remember_host) at the next start:
+//! a host that counts this machine already is asked first.
 
 use core::fmt;
 #[cfg(feature = "nal")]
@@ -168,6 +229,8 @@ use crate::wire::{FRAME_LEN, Frame};
 pub mod asynchronous;
 #[cfg(feature = "nal")]
 mod dns;
+#[cfg(feature = "nal")]
+mod find;
 #[cfg(feature = "nal")]
 mod run;
 mod schedule;
@@ -190,6 +253,7 @@ pub use {
         DnsExchange, DnsFailure, DnsProgress, DnsTrouble, MAX_RESOLVERS, RESOLVER_TCP_TIMEOUT,
         RESOLVER_TIMEOUT, look_up,
     },
+    find::{Family, Resolver, find, look_up_addresses},
     run::{Exchange, Platform, Service, ask, run, serve},
     tcp_client::TcpExchange,
     tcp_server::{ANSWERED_EVICTION_AGE, EVICTION_AGE, TcpCounters, TcpServer},

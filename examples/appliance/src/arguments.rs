@@ -3,6 +3,8 @@
 
 use core::str::FromStr;
 
+use heapless::Vec;
+
 /// The words of a command line.
 #[derive(Clone, Copy)]
 pub struct Arguments<'a> {
@@ -48,6 +50,17 @@ impl<'a> Arguments<'a> {
         self.text(name).map(|text| text.parse().map_err(|_| Wrong::Value(name))).transpose()
     }
 
+    /// The values of an argument that has up to `N` of them, separated by commas; none when it is left
+    /// out.
+    pub fn list<T: FromStr, const N: usize>(&self, name: &'a str) -> Result<Vec<T, N>, Wrong<'a>> {
+        let mut values = Vec::new();
+        for text in self.text(name).into_iter().flat_map(|list| list.split(',')) {
+            let value = text.parse().map_err(|_| Wrong::Value(name))?;
+            values.push(value).map_err(|_| Wrong::Value(name))?;
+        }
+        Ok(values)
+    }
+
     fn words(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.line.split_ascii_whitespace().skip(1)
     }
@@ -87,6 +100,15 @@ mod tests {
         assert_eq!(arguments.value::<u8>("a"), Ok(Some(7)));
         assert_eq!(arguments.value::<u8>("b"), Err(Wrong::Value("b")));
         assert_eq!(arguments.value::<u8>("c"), Ok(None));
+    }
+
+    #[test]
+    fn lists_have_room_for_so_many() {
+        let arguments = Arguments::parse("firmware a=7,8 b=7,", &["a", "b"]).unwrap();
+        assert_eq!(arguments.list::<u8, 2>("a").as_deref(), Ok(&[7, 8][..]));
+        assert_eq!(arguments.list::<u8, 1>("a"), Err(Wrong::Value("a")));
+        assert_eq!(arguments.list::<u8, 2>("b"), Err(Wrong::Value("b")));
+        assert_eq!(arguments.list::<u8, 2>("c").as_deref(), Ok(&[][..]));
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub enum Exit {
     BelowThreshold = 3,
     /// Client: not activated, the host refused.
     Refused = 4,
-    /// Client: not activated, no host answered.
+    /// Client: not activated, no host was found or none answered.
     NobodyAnswered = 5,
     /// Client: not activated, the answer cannot be believed.
     NotTrusted = 6,

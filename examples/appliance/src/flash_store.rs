@@ -25,6 +25,11 @@ impl<F: NorFlash> FlashStore<F> {
         Self { flash, start }
     }
 
+    /// The flash again.
+    pub fn into_flash(self) -> F {
+        self.flash
+    }
+
     const fn address(&self, slot: Slot) -> u32 {
         match slot {
             Slot::A => self.start,
@@ -58,7 +63,7 @@ impl<F: NorFlash> Store for FlashStore<F> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use embedded_storage::nor_flash::{
         ErrorType, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read,
         check_write,
@@ -67,21 +72,26 @@ mod tests {
 
     use super::*;
 
-    const BLOCK: usize = 256;
+    const BLOCK: usize = 512;
     const WORD: usize = 8;
     const STATE: usize = 101;
 
     /// A flash whose power is cut after so many words.
     #[derive(Clone)]
-    struct CutFlash {
-        cells: [u8; 2 * BLOCK],
-        words_left: usize,
+    pub(crate) struct CutFlash {
+        pub(crate) cells: [u8; 2 * BLOCK],
+        pub(crate) words_left: usize,
     }
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    struct Cut;
+    pub(crate) struct Cut;
 
     impl CutFlash {
+        /// Erased.
+        pub(crate) const fn new(words_left: usize) -> Self {
+            Self { cells: [0xff; 2 * BLOCK], words_left }
+        }
+
         fn change(&mut self, word: usize, change: impl Fn(usize, &mut u8)) -> Result<(), Cut> {
             self.words_left = self.words_left.checked_sub(1).ok_or(Cut)?;
             let cells = &mut self.cells[word..word + WORD];
@@ -151,7 +161,7 @@ mod tests {
         let words_of_a_save = BLOCK / WORD + image_len(STATE).div_ceil(WORD);
         let mut cuts = 0;
         for words in 0..4 * words_of_a_save {
-            let erased = CutFlash { cells: [0xff; 2 * BLOCK], words_left: words };
+            let erased = CutFlash::new(words);
             let opened = Slots::open(FlashStore::new(erased, 0), Kind::Host, &mut buffer);
             let (mut slots, _) = opened.expect("readable");
             let mut newest = None;
@@ -161,7 +171,7 @@ mod tests {
                 !saved
             });
             cuts += usize::from(cut.is_some());
-            let after = found(&slots.into_store().flash);
+            let after = found(&slots.into_store().into_flash());
             assert!(after == newest || after == cut, "after {words} words: {after:?}");
         }
         assert_eq!(cuts, 4 * words_of_a_save);

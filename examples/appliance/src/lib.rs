@@ -6,6 +6,7 @@ pub mod arguments;
 pub mod board;
 pub mod exit;
 pub mod flash_store;
+pub mod host_memory;
 pub mod nal;
 pub mod network;
 #[cfg(target_os = "none")]

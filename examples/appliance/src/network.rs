@@ -1,5 +1,7 @@
 //! The network stack of a firmware: memory for its sockets, address and route.
 
+use core::net::{IpAddr, SocketAddr};
+
 use headcount::time::Instant;
 use heapless::Vec;
 use smoltcp::iface::{Config, Interface, SocketSet, SocketStorage};
@@ -14,6 +16,8 @@ use crate::nal::Stack;
 const ADDRESS: Ipv4Cidr = Ipv4Cidr::new(Ipv4Address::new(10, 0, 2, 15), 24);
 /// The way out of this network. QEMU's also stands for the machine that QEMU runs on.
 const GATEWAY: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
+/// The name server of QEMU's network. A product asks DHCP for this as well.
+pub const NAME_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Address::new(10, 0, 2, 3)), 53);
 
 /// Room for what comes in on a connection: two frames, so that a peer need not wait for us.
 const TCP_RECEIVE: usize = 512;
@@ -21,7 +25,8 @@ const TCP_RECEIVE: usize = 512;
 const TCP_SEND: usize = 256;
 /// Datagrams that may wait in each direction.
 const DATAGRAMS: usize = 8;
-/// Room for each: a frame and a little, so that a longer datagram is seen as one.
+/// Room for each: a frame and a little, so that a longer datagram is seen as one. All of them together
+/// have room for one of DNS, which has 1,232 bytes at most.
 const DATAGRAM_LEN: usize = 256;
 
 /// Memory of a stack with `TCP` and `UDP` sockets, which together are `SOCKETS`.

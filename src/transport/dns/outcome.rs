@@ -44,6 +44,9 @@ pub enum DnsFailure {
     },
     /// The caller gave up.
     Abandoned,
+    /// There was nothing to ask: the client has not said
+    /// [`Step::Find`](crate::client::Step::Find), or wants addresses of no family.
+    NoQuestion,
 }
 
 /// What was wrong with one resolver.
@@ -74,6 +77,7 @@ impl fmt::Display for DnsFailure {
             Self::NoResolver => f.write_str("no DNS server to ask"),
             Self::NoSocket => f.write_str("no free socket"),
             Self::Abandoned => f.write_str("given up by the caller"),
+            Self::NoQuestion => f.write_str("nothing to ask"),
             Self::NoAnswer { trouble: Some(trouble), .. } => trouble.fmt(f),
             Self::NoAnswer { sent: 0, waited, .. } => {
                 write!(f, "no question could be sent to a DNS server within {waited:?}")

@@ -96,9 +96,32 @@ impl Site {
         arguments: &[&str],
         capture: Option<&str>,
     ) -> Firmware {
-        let mut all = vec![format!("serial={serial}"), format!("hosts={hosts}")];
+        let hosts = format!("hosts={hosts}");
+        self.searching_client(serial, &[&[hosts.as_str()], arguments].concat(), capture)
+    }
+
+    /// The same with hosts that it finds by itself: where, is among the arguments.
+    pub fn searching_client(
+        &self,
+        serial: &str,
+        arguments: &[&str],
+        capture: Option<&str>,
+    ) -> Firmware {
+        let mut all = vec![format!("serial={serial}")];
         all.extend(arguments.iter().map(ToString::to_string));
         Firmware::start(Kind::Client, self.path(), &all, capture)
+    }
+
+    /// Starts the host as a program, after so many machines have asked it by TCP.
+    #[track_caller]
+    pub fn host_that_counted(&self, machines: i64) -> RunningHost {
+        let host = self.program_host();
+        for number in 1..=machines {
+            let name = format!("machine-{number}");
+            self.machine(&name, "appliance");
+            self.activate(&name, ([127, 0, 0, 1], host.tcp).into(), "tcp").expect(3);
+        }
+        host
     }
 
     /// Starts the host as a program.
@@ -183,9 +206,13 @@ impl Deaf {
         Self { held, _listener: listener }
     }
 
+    pub fn port(&self) -> u16 {
+        self.held.local_addr().unwrap().port()
+    }
+
     /// As the firmware reaches it.
     pub fn address(&self) -> String {
-        format!("{THIS_MACHINE}:{}", self.held.local_addr().unwrap().port())
+        format!("{THIS_MACHINE}:{}", self.port())
     }
 }
 

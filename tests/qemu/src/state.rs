@@ -4,22 +4,24 @@ use std::path::Path;
 
 use headcount::client::{ImageSummary, describe_image};
 use headcount::host::{SnapshotSummary, describe_snapshot};
-use headcount::storage::Image;
+use headcount::storage::{Image, Kind};
 
 /// Bytes of a slot.
 pub const SLOT_LEN: usize = 4_096;
 
-/// A copy of the flash.
+/// A copy of the two slots of a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flash(Vec<u8>);
 
 impl Flash {
-    /// Without such a file: an erased one.
+    /// What the flash of a client or host has of its state. Without such a file: erased.
     pub fn read(path: &Path) -> Self {
-        let mut bytes = std::fs::read(path).unwrap_or_default();
-        assert!(bytes.len() <= 2 * SLOT_LEN, "{}", path.display());
-        bytes.resize(2 * SLOT_LEN, 0xff);
-        Self(bytes)
+        Self(halves(path).0)
+    }
+
+    /// What a client's flash has of the host that it asks first.
+    pub fn read_remembered(path: &Path) -> Self {
+        Self(halves(path).1)
     }
 
     fn slots(&self) -> impl Iterator<Item = &[u8]> {
@@ -59,8 +61,24 @@ impl Flash {
         machines
     }
 
+    /// What the newest image says, when it is the name of a host.
+    pub fn remembered(&self) -> Option<String> {
+        let image = self.newest()?;
+        assert_eq!(image.kind, Kind::RememberedHost);
+        Some(String::from_utf8(image.payload.to_vec()).unwrap())
+    }
+
     /// What the newest image says, when it is a client's.
     pub fn client(&self) -> Option<ImageSummary> {
         Some(describe_image(self.newest()?.payload).expect("a client's state"))
     }
+}
+
+/// The two slots of the state, and the two of the host to ask first.
+fn halves(path: &Path) -> (Vec<u8>, Vec<u8>) {
+    let mut bytes = std::fs::read(path).unwrap_or_default();
+    assert!(bytes.len() <= 4 * SLOT_LEN, "{}", path.display());
+    bytes.resize(4 * SLOT_LEN, 0xff);
+    let rest = bytes.split_off(2 * SLOT_LEN);
+    (bytes, rest)
 }

@@ -21,17 +21,17 @@ fn is_activated_reboots_and_renews(transport: &str) {
     let site = Site::new();
     // As often as a client renews at all: it shall not take weeks.
     site.configure_program("renewal_interval_minutes = 10080", "renewal_interval_minutes = 15");
-    let host = counted_site(&site, THRESHOLD - 2);
+    let host = site.host_that_counted(THRESHOLD - 2);
     let address = address(&host, transport);
     let transport = format!("transport={transport}");
     let state = "state=unit.flash";
 
     // One machine is missing, then none: the fifth is activated when it asks.
     let below = site.client("other", &address, &[&transport]).expect(3);
-    below.line("host 0 answers: ");
+    below.line(&format!("{address} answers: "));
     let ended = site.client("unit", &address, &[&transport, state]).expect(0);
     ended.line("stored state: Nothing");
-    ended.line("host 0 answers: Activated");
+    ended.line(&format!("{address} answers: Activated"));
     ended.line("asked 1 times, activated 1 times");
 
     // Off and on, without anybody to ask.
@@ -44,7 +44,7 @@ fn is_activated_reboots_and_renews(transport: &str) {
     let first = activation(&site);
     let hours = [&transport, state, "speed=3600", "minutes=180"];
     let ended = site.client("unit", &address, &hours).expect(0);
-    let renewals = ended.lines("host 0 answers: Activated");
+    let renewals = ended.lines("answers: Activated");
     assert!(renewals >= 1, "{:#?}", ended.log);
     ended.line(&format!("asked {renewals} times, activated {renewals} times"));
     assert_ne!(activation(&site), first, "the renewal is what is stored");
@@ -64,26 +64,16 @@ fn the_second_host_activates_it_when_the_first_is_dead_by_udp() {
 
 fn second_host_activates(transport: &str) {
     let site = Site::new();
-    let host = counted_site(&site, THRESHOLD - 1);
+    let host = site.host_that_counted(THRESHOLD - 1);
     let dead = Deaf::new();
-    let hosts = format!("{},{}", dead.address(), address(&host, transport));
+    let address = address(&host, transport);
+    let hosts = format!("{},{address}", dead.address());
     let ended = site.client("unit", &hosts, &[&format!("transport={transport}")]).expect(0);
-    ended.line("WARN host 0 does not: ");
-    ended.line("host 1 answers: Activated");
+    ended.line(&format!("WARN {} does not: ", dead.address()));
+    ended.line(&format!("{address} answers: Activated"));
     ended.line("asked 2 times, activated 1 times");
     host.stop();
     assert_eq!(site.program_count(), THRESHOLD);
-}
-
-/// A host that has counted so many machines.
-fn counted_site(site: &Site, machines: i64) -> RunningHost {
-    let host = site.program_host();
-    for number in 1..=machines {
-        let name = format!("machine-{number}");
-        site.machine(&name, "appliance");
-        site.activate(&name, ([127, 0, 0, 1], host.tcp).into(), "tcp").expect(3);
-    }
-    host
 }
 
 /// The host's address, as the firmware reaches it.

@@ -1,5 +1,5 @@
-//! An appliance that gets itself activated: it asks hosts to count it, stores what they say, and
-//! renews in time. Its arguments are in README.md.
+//! An appliance that gets itself activated: it finds hosts by DNS, asks them to count it, stores what
+//! they say, and renews in time. Its arguments are in README.md.
 //!
 //! It has no calendar. What time it is it learns from hosts, whose answers are signed; how much has
 //! passed since, from the clock that counts from power-on.
@@ -7,30 +7,34 @@
 #![no_std]
 #![no_main]
 
-use core::net::SocketAddr;
-use core::num::NonZeroU8;
+use core::net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr};
 use core::str::FromStr;
 use core::time::Duration;
 
 use appliance::arguments::{Arguments, Wrong, from_hex};
-use appliance::board::flash::FileFlash;
+use appliance::board::flash::{BLOCK_LEN, FileFlash};
 use appliance::board::{self, Board, Clock, Lan9118};
 use appliance::exit::Exit;
 use appliance::flash_store::FlashStore;
+use appliance::host_memory::HostMemory;
 use appliance::nal::Stack;
-use appliance::network::Memory;
+use appliance::network::{Memory, NAME_SERVER};
 use appliance::platform::Platform;
 use appliance::product;
 use appliance::trouble::Trouble;
 use chacha20::ChaCha20Rng;
 use cortex_m_rt::entry;
+use defmt::Display2Format;
 use headcount::client::{
     Client, Discard, Failure, IMAGE_LEN, Licence, Machine, Outcome, Product, Step,
 };
+use headcount::discovery::{self, ADDRESSES, DomainName, Find, Finder, Host, Proto};
 use headcount::storage::{Corrupt, Found, Kind, SlotState, Slots, image_len};
 use headcount::time::{Instant, Now};
-use headcount::transport::{self, TcpExchange, Timeouts, UdpExchange};
-use headcount::trust::Root;
+use headcount::transport::{
+    self, DnsExchange, DnsFailure, Family, Resolver, TcpExchange, Timeouts, UdpExchange,
+};
+use headcount::trust::{Root, VerifyingKey};
 use headcount::wire::{Frame, LicenceStatus, Name};
 use heapless::Vec;
 use rand_core::{Rng, SeedableRng};
@@ -42,10 +46,20 @@ const SOCKETS: usize = 2;
 const BACKLOG: usize = 1;
 type Network = Stack<'static, Lan9118, SOCKETS, BACKLOG>;
 
-/// Hosts that can be named.
+/// Hosts that can be named, or kept of those that DNS names.
 const HOSTS: usize = 4;
-/// Where its two slots begin in the flash.
+/// Domains that can be searched for hosts.
+const DOMAINS: usize = 4;
+/// Name servers that can be asked.
+const NAME_SERVERS: usize = 2;
+/// The longest answer of one: some thirty hosts.
+const DNS_ANSWER_LEN: usize = 2_048;
+type Activation = Client<'static, VerifyingKey, Finder<'static, HOSTS>>;
+
+/// Where in the flash the client's state begins: two slots, each an erase block.
 const STATE_ADDRESS: u32 = 0;
+/// Where the name of the host begins that is asked first.
+const HOST_ADDRESS: u32 = 2 * BLOCK_LEN as u32;
 
 // What lives as long as the firmware has its place in static memory: the linker then tells whether
 // it fits.
@@ -54,7 +68,11 @@ static SOCKET_MEMORY: ConstStaticCell<Memory<SOCKETS, SOCKETS, { SOCKETS + SOCKE
 static NETWORK: StaticCell<Network> = StaticCell::new();
 static ROOTS: StaticCell<[Root; 1]> = StaticCell::new();
 static PRODUCT: StaticCell<Product<'static>> = StaticCell::new();
-static CLIENT: StaticCell<Client<'static>> = StaticCell::new();
+static SETTINGS: StaticCell<Settings> = StaticCell::new();
+static DISCOVERY: StaticCell<discovery::Settings<'static>> = StaticCell::new();
+static CLIENT: StaticCell<Activation> = StaticCell::new();
+static DNS_ANSWER: ConstStaticCell<[u8; DNS_ANSWER_LEN]> =
+    ConstStaticCell::new([0; DNS_ANSWER_LEN]);
 static APPLIANCE: StaticCell<Appliance> = StaticCell::new();
 
 #[entry]
@@ -69,7 +87,7 @@ fn main() -> ! {
 /// Wakes up: hardware, network, stored state.
 #[inline(never)] // Not inside the main loop: what this takes of the stack is free again afterwards.
 fn start() -> Result<&'static mut Appliance, Trouble> {
-    let settings = Settings::read(board::command_line())?;
+    let settings = &*SETTINGS.init(Settings::read(board::command_line())?);
     let Board { clock, ethernet, processor } = Board::start()?;
     let mac_address = ethernet.mac_address();
     let seed =
@@ -83,18 +101,22 @@ fn start() -> Result<&'static mut Appliance, Trouble> {
         workstation_name: Name::truncated(settings.serial),
         virtual_machine: false,
     };
-    let hosts = NonZeroU8::new(settings.hosts.len() as u8).ok_or(Wrong::Missing("hosts"))?;
+    let finder = Finder::new(DISCOVERY.init(settings.discovery()));
     let now = settings.now(&clock);
 
-    let flash = FlashStore::new(
+    let flash = || {
         FileFlash::open(settings.state, settings.flash_cycles)
-            .map_err(Trouble::with(settings.state))?,
-        STATE_ADDRESS,
-    );
-    let (client, slots) = wake(flash, |stored| match stored {
-        Some(image) => Client::resume(product, machine, hosts, image, now, &mut rng),
-        None => Ok(Client::new(product, machine, hosts, now, &mut rng)),
+            .map_err(Trouble::with(settings.state))
+    };
+    let (client, slots) = wake(FlashStore::new(flash()?, STATE_ADDRESS), |stored| match stored {
+        Some(image) => Client::resume_with(product, machine, finder, image, now, &mut rng),
+        None => Ok(Client::new_with(product, machine, finder, now, &mut rng)),
     })?;
+    let (host_memory, remembered) = HostMemory::open(flash()?, HOST_ADDRESS)?;
+    if let Some(host) = remembered {
+        defmt::info!("remembered: {}", Display2Format(&host));
+        client.remember_host(host);
+    }
     let Licence { status, left } = client.licence(now);
     defmt::info!(
         "ready: {}, left {}, latest host time {}",
@@ -109,7 +131,9 @@ fn start() -> Result<&'static mut Appliance, Trouble> {
         rng,
         client,
         slots,
+        host_memory,
         buffer: [0; image_len(IMAGE_LEN)],
+        dns_answer: DNS_ANSWER.take(),
         asked: 0,
         activated: 0,
     }))
@@ -126,8 +150,8 @@ fn start_network(ethernet: Lan9118, now: Instant, seed: u64) -> &'static mut Net
 #[inline(never)] // As above.
 fn wake(
     flash: FlashStore<FileFlash>,
-    make: impl FnOnce(Option<&[u8]>) -> Result<Client<'static>, Corrupt>,
-) -> Result<(&'static mut Client<'static>, Slots<FlashStore<FileFlash>>), Trouble> {
+    make: impl FnOnce(Option<&[u8]>) -> Result<Activation, Corrupt>,
+) -> Result<(&'static mut Activation, Slots<FlashStore<FileFlash>>), Trouble> {
     let mut buffer = [0; image_len(IMAGE_LEN)];
     let (slots, found) = Slots::open(flash, Kind::Client, &mut buffer)?;
     defmt::info!("stored state: {}", found);
@@ -145,13 +169,15 @@ fn wake(
 
 /// All that the firmware is while it runs.
 struct Appliance {
-    settings: Settings,
+    settings: &'static Settings,
     clock: Clock,
     network: &'static mut Network,
     rng: ChaCha20Rng,
-    client: &'static mut Client<'static>,
+    client: &'static mut Activation,
     slots: Slots<FlashStore<FileFlash>>,
+    host_memory: HostMemory<FileFlash>,
     buffer: [u8; image_len(IMAGE_LEN)],
+    dns_answer: &'static mut [u8; DNS_ANSWER_LEN],
     /// Exchanges since the start, and those that activated.
     asked: u32,
     activated: u32,
@@ -163,9 +189,15 @@ impl Appliance {
         loop {
             let now = self.settings.now(&self.clock);
             match self.client.poll(now, &mut self.rng) {
-                Step::Save => self.slots.save(&self.client.image(now), &mut self.buffer)?,
+                Step::Save => self.save(now)?,
                 Step::Report(event) => defmt::info!("{}", event),
-                Step::Send { host } => self.ask(host),
+                Step::Find(what) => {
+                    if let Err(failure) = self.find(what) {
+                        defmt::warn!("not found: {}", failure);
+                        self.client.give_up_finding(self.settings.now(&self.clock), &mut self.rng);
+                    }
+                }
+                Step::Send { .. } => self.ask(),
                 Step::Wait { .. } if now.monotonic >= self.settings.end => {
                     return Ok(self.conclude(now));
                 }
@@ -174,12 +206,57 @@ impl Appliance {
         }
     }
 
+    /// Stores the state; and which host to ask first the next time, when that has changed.
+    fn save(&mut self, now: Now) -> Result<(), Trouble> {
+        self.slots.save(&self.client.image(now), &mut self.buffer)?;
+        if let Some(host) = self.client.hosts().remembered() {
+            self.host_memory.keep(host)?;
+        }
+        Ok(())
+    }
+
+    /// Asks the name servers for what the client must know before it can ask a host. Where the
+    /// client's time is the clock's, this is what `transport::find` does.
+    fn find(&mut self, what: Find) -> Result<(), DnsFailure> {
+        let Self { settings, clock, network, rng, client, dns_answer, .. } = self;
+        let mut platform = Platform(clock);
+        match (what, client.query().cloned(), client.name_to_look_up().cloned()) {
+            (Find::Query, Some(query), _) => {
+                defmt::info!("looking for {}", query.name());
+                let mut exchange = DnsExchange::new(&settings.dns, query, &mut dns_answer[..]);
+                let answer = transport::look_up(&mut exchange, *network, &mut platform)?;
+                // Not refused: the exchange has judged it already.
+                let _ = client.handle_dns_answer(settings.now(clock), rng, answer);
+            }
+            (Find::LookUp, _, Some(name)) => {
+                defmt::info!("looking up {}", name);
+                let mut resolver = Resolver {
+                    servers: &settings.dns,
+                    families: &[Family::V4],
+                    buffer: &mut dns_answer[..],
+                };
+                let mut found = [IpAddr::V4(Ipv4Addr::UNSPECIFIED); ADDRESSES];
+                let addresses = transport::look_up_addresses(
+                    &name,
+                    &mut found,
+                    &mut resolver,
+                    *network,
+                    &mut platform,
+                    rng,
+                )?;
+                client.handle_addresses(settings.now(clock), rng, addresses);
+            }
+            _ => return Err(DnsFailure::NoQuestion),
+        }
+        Ok(())
+    }
+
     /// One exchange with a host.
-    fn ask(&mut self, host: u8) {
+    fn ask(&mut self) {
         let Self { settings, clock, network, rng, client, .. } = self;
-        let Some(remote) = settings.hosts.get(usize::from(host)).copied() else { return };
+        let (Some(host), Some(remote)) = (client.hosts().host(), client.address()) else { return };
         let Some(request) = client.pending_frame().copied() else { return };
-        defmt::info!("asking host {}: {}", host, remote);
+        defmt::info!("asking {} at {}", Display2Format(host), remote);
         self.asked += 1;
 
         let mut discarded = None;
@@ -200,11 +277,11 @@ impl Appliance {
         };
         match asked {
             Ok(outcome) => {
-                defmt::info!("host {} answers: {}", host, outcome);
+                defmt::info!("{} answers: {}", remote, outcome);
                 self.activated += u32::from(matches!(outcome, Outcome::Activated { .. }));
             }
             Err(failure) => {
-                defmt::warn!("host {} does not: {}", host, failure);
+                defmt::warn!("{} does not: {}", remote, failure);
                 let failure = discarded.map_or(Failure::NoAnswer, Failure::Discarded);
                 client.give_up(settings.now(clock), rng, failure);
             }
@@ -227,7 +304,7 @@ impl Appliance {
             (_, Some(Ok(Outcome::Refused(_)))) => Exit::Refused,
             (_, Some(Ok(_))) => Exit::BelowThreshold,
             (_, Some(Err(Failure::Discarded(_)))) => Exit::NotTrusted,
-            (_, Some(Err(Failure::NoAnswer)) | None) => Exit::NobodyAnswered,
+            (_, Some(Err(Failure::NoAnswer | Failure::NoHost)) | None) => Exit::NobodyAnswered,
         };
         let Licence { status, left } = licence;
         defmt::info!("asked {} times, activated {} times", self.asked, self.activated);
@@ -248,7 +325,11 @@ fn hours(time: Duration) -> Hours {
 struct Settings {
     /// The unit's serial number, which a real unit has in fuses.
     serial: &'static str,
-    hosts: Vec<SocketAddr, HOSTS>,
+    /// Hosts set by hand. When there are any, none are looked for.
+    hosts: Vec<Host, HOSTS>,
+    /// Where hosts are looked for.
+    domains: Vec<DomainName, DOMAINS>,
+    dns: Vec<SocketAddr, NAME_SERVERS>,
     transport: Transport,
     /// Path of the file that stands for the flash.
     state: &'static str,
@@ -269,16 +350,38 @@ enum Transport {
 }
 
 impl Settings {
-    const NAMES: [&str; 8] =
-        ["serial", "hosts", "transport", "state", "flash-cycles", "seed", "speed", "minutes"];
+    const NAMES: [&str; 10] = [
+        "serial",
+        "hosts",
+        "domain",
+        "dns",
+        "transport",
+        "state",
+        "flash-cycles",
+        "seed",
+        "speed",
+        "minutes",
+    ];
 
     fn read(line: &'static str) -> Result<Self, Wrong<'static>> {
         let arguments = Arguments::parse(line, &Self::NAMES)?;
-        let hosts = arguments.text("hosts").ok_or(Wrong::Missing("hosts"))?;
+        let hosts = arguments.list("hosts")?;
+        let domains = arguments.list("domain")?;
+        if hosts.is_empty() && domains.is_empty() {
+            return Err(Wrong::Missing("hosts"));
+        }
+        let servers: Vec<NameServer, NAME_SERVERS> = arguments.list("dns")?;
+        let mut dns: Vec<_, _> = servers.iter().map(|server| server.0).collect();
+        if dns.is_empty() {
+            // There is room.
+            let _ = dns.push(NAME_SERVER);
+        }
         let minutes: u64 = arguments.value("minutes")?.unwrap_or(0);
         Ok(Self {
             serial: arguments.text("serial").ok_or(Wrong::Missing("serial"))?,
-            hosts: parse_hosts(hosts).ok_or(Wrong::Value("hosts"))?,
+            hosts,
+            domains,
+            dns,
             transport: arguments.value("transport")?.unwrap_or(Transport::Tcp),
             state: arguments.text("state").unwrap_or("client.flash"),
             flash_cycles: arguments.value("flash-cycles")?.unwrap_or(0),
@@ -289,6 +392,16 @@ impl Settings {
             speed: arguments.value("speed")?.unwrap_or(1).max(1),
             end: Instant::from_millis(minutes.saturating_mul(60_000)),
         })
+    }
+
+    /// How the client finds its hosts.
+    fn discovery(&self) -> discovery::Settings<'_> {
+        let proto = match self.transport {
+            Transport::Tcp => Proto::Tcp,
+            Transport::Udp => Proto::Udp,
+        };
+        let Self { hosts, domains, .. } = self;
+        discovery::Settings { hosts, domains, proto, ..discovery::Settings::DEFAULT }
     }
 
     /// The time as the client is told it. Only tests make it run faster than the clock.
@@ -303,13 +416,16 @@ impl Settings {
     }
 }
 
-/// Addresses with ports, separated by commas.
-fn parse_hosts(text: &str) -> Option<Vec<SocketAddr, HOSTS>> {
-    let mut hosts = Vec::new();
-    for host in text.split(',') {
-        hosts.push(host.parse().ok()?).ok()?;
+/// A name server's address, with port 53 where none is given.
+struct NameServer(SocketAddr);
+
+impl FromStr for NameServer {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        let address = |_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53));
+        text.parse().or_else(address).map(Self)
     }
-    Some(hosts)
 }
 
 impl FromStr for Transport {

@@ -1,4 +1,4 @@
-//! A NOR flash of two erase blocks, kept in a file so that it survives the end of QEMU.
+//! A NOR flash of four erase blocks, kept in a file so that it survives the end of QEMU.
 //!
 //! It behaves as the real thing does where that matters: erasing sets a block to `0xFF`, programming
 //! only clears bits, and both go step by step, so that a power cut (here: QEMU is killed) leaves the
@@ -17,13 +17,14 @@ use super::files::{FileError, with_c_path};
 pub const BLOCK_LEN: usize = 4_096;
 /// Bytes that are programmed together.
 pub const WORD_LEN: usize = 8;
-/// All of it: a block for each slot.
-pub const CAPACITY: usize = 2 * BLOCK_LEN;
+/// All of it: a block for each slot of two images.
+pub const CAPACITY: usize = 4 * BLOCK_LEN;
 
 /// What one step programs or erases: what a real flash does at once, more or less.
 const STEP_LEN: usize = 64;
 
-/// The flash. Only one program may use a file at a time.
+/// The flash. Only one program may use a file at a time; it may open it several times, as parts of
+/// a firmware share a flash.
 pub struct FileFlash {
     file: File,
     /// How long a step takes, in cycles of the processor.
@@ -70,8 +71,11 @@ impl FileFlash {
             return Err(FileError::TooLong);
         }
         // A new one; or the run was ended while it was made.
-        for _ in length..CAPACITY as u64 {
-            file.write_all(&[0xff]).map_err(|_| FileError::Transfer)?;
+        let mut missing = CAPACITY - length as usize;
+        while missing > 0 {
+            let erased = &[0xff; STEP_LEN][..missing.min(STEP_LEN)];
+            file.write_all(erased).map_err(|_| FileError::Transfer)?;
+            missing -= erased.len();
         }
         Ok(Self { file, step_cycles })
     }

@@ -1,6 +1,7 @@
 //! Images of client and host state: what can be told of them without the product.
 
 use headcount::client::{self, ImageSummary, StoredSpan};
+use headcount::discovery::Host;
 use headcount::host::{self, PoolSummary, Silence, SnapshotSummary};
 use headcount::storage::{Corrupt, Damage, ENVELOPE_LEN, Image, Kind, VERSION};
 use headcount::time::UnixTime;
@@ -21,6 +22,7 @@ pub(super) fn inspect(bytes: &[u8]) -> (Report, Option<(Frame, Frame)>) {
     let (what, title) = match bytes.get(5) {
         Some(1) => ("client_state", "Client state image"),
         Some(2) => ("host_state", "Host state image"),
+        Some(3) => ("remembered_host", "Image of the host that a client asks first"),
         _ => ("state", "State image"),
     };
     let mut report = Report::new(what, title);
@@ -36,6 +38,9 @@ pub(super) fn inspect(bytes: &[u8]) -> (Report, Option<(Frame, Frame)>) {
         }
         (Ok(Image { kind: Kind::Host, .. }), _) | (Err(_), Some(2)) => {
             host_state(&mut report, payload).map(|()| None)
+        }
+        (Ok(Image { kind: Kind::RememberedHost, .. }), _) | (Err(_), Some(3)) => {
+            remembered_host(&mut report, payload).map(|()| None)
         }
         _ => Ok(None),
     };
@@ -82,6 +87,7 @@ fn envelope(report: &mut Report, bytes: &[u8], whole: bool) -> usize {
     add(5, 1, "kind", |byte| match byte {
         [1] => Shown::new(1, "1, client"),
         [2] => Shown::new(2, "2, host"),
+        [3] => Shown::new(3, "3, the host to ask first"),
         other => show::integer(other),
     });
     add(6, 2, "reserved", show::reserved);
@@ -166,6 +172,14 @@ fn span(report: &mut Report, name: &str, span: Option<StoredSpan>) {
     report.field(None, format!("{name}_since"), show::time(since.unwrap_or_default()));
     let words = format!("{ran_secs} s ({} h)", ran_secs / 3_600);
     report.field(None, format!("{name}_ran"), Shown::new(ran_secs, words));
+}
+
+fn remembered_host(report: &mut Report, payload: &[u8]) -> Result<(), Corrupt> {
+    let text = str::from_utf8(payload).ok();
+    let host = text.and_then(|text| text.parse::<Host>().ok()).ok_or(Corrupt { offset: 0 })?;
+    let place = HEADER_LEN..HEADER_LEN + payload.len();
+    report.field(Some(place), "host", Shown::plain(host.to_string()));
+    Ok(())
 }
 
 fn host_state(report: &mut Report, payload: &[u8]) -> Result<(), Corrupt> {
