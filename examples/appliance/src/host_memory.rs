@@ -4,16 +4,17 @@
 //! no more than a question to DNS: whatever is found there that is no host's name is as good as nothing.
 
 use core::fmt::Write as _;
+use core::net::IpAddr;
 
 use embedded_storage::nor_flash::NorFlash;
-use headcount::discovery::Host;
+use headcount::discovery::{ADDRESSES, Host};
 use headcount::storage::{Found, Kind, SaveError, Slots, image_len};
-use heapless::String;
+use heapless::{String, Vec};
 
 use crate::flash_store::FlashStore;
 
-/// The longest `NAME:PORT`.
-const HOST_LEN: usize = 253 + 1 + 5;
+/// The longest `NAME:PORT`, and as many addresses as a client tries, a line each.
+const HOST_LEN: usize = 253 + 1 + 5 + ADDRESSES * (1 + 45);
 
 /// Where it is stored.
 pub struct HostMemory<F> {
@@ -21,9 +22,12 @@ pub struct HostMemory<F> {
     stored: String<HOST_LEN>,
 }
 
+/// A host and where it was: its name may be one that nobody can look up after the next start.
+pub type Remembered = (Host, Vec<IpAddr, ADDRESSES>);
+
 impl<F: NorFlash> HostMemory<F> {
     /// Looks into the two erase blocks from `start` on, and returns the host that is stored there.
-    pub fn open(flash: F, start: u32) -> Result<(Self, Option<Host>), F::Error> {
+    pub fn open(flash: F, start: u32) -> Result<(Self, Option<Remembered>), F::Error> {
         let mut buffer = [0; image_len(HOST_LEN)];
         let store = FlashStore::new(flash, start);
         let (slots, found) = Slots::open(store, Kind::RememberedHost, &mut buffer)?;
@@ -32,14 +36,20 @@ impl<F: NorFlash> HostMemory<F> {
             Found::Nothing | Found::Damaged { .. } => "",
         };
         let stored = String::try_from(text).unwrap_or_default();
-        Ok((Self { slots, stored }, text.parse().ok()))
+        let mut lines = text.lines();
+        let host = lines.next().and_then(|host| host.parse().ok());
+        let addresses = lines.filter_map(|line| line.parse().ok()).take(ADDRESSES).collect();
+        Ok((Self { slots, stored }, host.map(|host| (host, addresses))))
     }
 
     /// Stores this host, unless it is there already.
-    pub fn keep(&mut self, host: &Host) -> Result<(), SaveError<F::Error>> {
+    pub fn keep(&mut self, host: &Host, addresses: &[IpAddr]) -> Result<(), SaveError<F::Error>> {
         let mut text = String::new();
         // The longest one fits.
         let _ = write!(text, "{host}");
+        for address in addresses.iter().take(ADDRESSES) {
+            let _ = write!(text, "\n{address}");
+        }
         if text != self.stored {
             self.slots.save(text.as_bytes(), &mut [0; image_len(HOST_LEN)])?;
             self.stored = text;
@@ -56,13 +66,13 @@ mod tests {
     /// What a start finds in this flash.
     fn found(flash: CutFlash) -> Option<Host> {
         let flash = CutFlash { words_left: usize::MAX, ..flash };
-        HostMemory::open(flash, 0).expect("readable").1
+        HostMemory::open(flash, 0).expect("readable").1.map(|(host, _)| host)
     }
 
     #[test]
     fn a_host_is_found_again() {
         let (mut memory, found_first) = HostMemory::open(CutFlash::new(usize::MAX), 0).unwrap();
-        assert_eq!(found_first, None);
+        assert!(found_first.is_none());
         let mut longest = String::<HOST_LEN>::new();
         for label in ["a", "b", "c", "d"] {
             let length = if label == "d" { 61 } else { 63 };
@@ -71,10 +81,13 @@ mod tests {
         }
         for host in ["one.example", "192.0.2.7:99", &longest] {
             let host = host.parse().unwrap();
-            memory.keep(&host).unwrap();
+            let longest = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap();
+            memory.keep(&host, &[longest; ADDRESSES]).unwrap();
             let flash = memory.slots.into_store().into_flash();
-            assert_eq!(found(flash.clone()), Some(host));
-            memory = HostMemory::open(flash, 0).unwrap().0;
+            let (reopened, found) = HostMemory::open(flash, 0).unwrap();
+            let addresses = Vec::from_array([longest; ADDRESSES]);
+            assert_eq!(found, Some((host, addresses)));
+            memory = reopened;
         }
     }
 
@@ -82,11 +95,14 @@ mod tests {
     fn the_same_host_is_not_stored_again() {
         let host = "one.example".parse().unwrap();
         let (mut memory, _) = HostMemory::open(CutFlash::new(usize::MAX), 0).unwrap();
-        memory.keep(&host).unwrap();
+        memory.keep(&host, &[]).unwrap();
         let flash = CutFlash { words_left: 0, ..memory.slots.into_store().into_flash() };
         let (mut memory, _) = HostMemory::open(flash, 0).unwrap();
-        memory.keep(&host).unwrap();
-        assert!(memory.keep(&"two.example".parse().unwrap()).is_err(), "a flash without power");
+        memory.keep(&host, &[]).unwrap();
+        assert!(
+            memory.keep(&"two.example".parse().unwrap(), &[]).is_err(),
+            "a flash without power"
+        );
     }
 
     #[test]
@@ -96,10 +112,10 @@ mod tests {
         let mut seen = [false; 2];
         for words in 0.. {
             let (mut memory, _) = HostMemory::open(CutFlash::new(usize::MAX), 0).unwrap();
-            memory.keep(&one).unwrap();
+            memory.keep(&one, &[]).unwrap();
             let flash = CutFlash { words_left: words, ..memory.slots.into_store().into_flash() };
             let (mut memory, _) = HostMemory::open(flash, 0).unwrap();
-            let cut = memory.keep(&two).is_err();
+            let cut = memory.keep(&two, &[]).is_err();
             let found = found(memory.slots.into_store().into_flash());
             let index = [&one, &two].iter().position(|host| found.as_ref() == Some(host));
             seen[index.expect("one of them")] = true;

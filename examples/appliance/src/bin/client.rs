@@ -113,9 +113,9 @@ fn start() -> Result<&'static mut Appliance, Trouble> {
         None => Ok(Client::new_with(product, machine, finder, now, &mut rng)),
     })?;
     let (host_memory, remembered) = HostMemory::open(flash()?, HOST_ADDRESS)?;
-    if let Some(host) = remembered {
+    if let Some((host, addresses)) = remembered {
         defmt::info!("remembered: {}", Display2Format(&host));
-        client.remember_host(host);
+        client.remember_host(host, &addresses);
     }
     let Licence { status, left } = client.licence(now);
     defmt::info!(
@@ -209,8 +209,9 @@ impl Appliance {
     /// Stores the state; and which host to ask first the next time, when that has changed.
     fn save(&mut self, now: Now) -> Result<(), Trouble> {
         self.slots.save(&self.client.image(now), &mut self.buffer)?;
-        if let Some(host) = self.client.hosts().remembered() {
-            self.host_memory.keep(host)?;
+        let hosts = self.client.hosts();
+        if let Some(host) = hosts.remembered() {
+            self.host_memory.keep(host, hosts.remembered_addresses())?;
         }
         Ok(())
     }
