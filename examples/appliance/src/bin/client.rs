@@ -87,7 +87,7 @@ fn main() -> ! {
 /// Wakes up: hardware, network, stored state.
 #[inline(never)] // Not inside the main loop: what this takes of the stack is free again afterwards.
 fn start() -> Result<&'static mut Appliance, Trouble> {
-    let settings = &*SETTINGS.init(Settings::read(board::command_line())?);
+    let settings = read_settings()?;
     let Board { clock, ethernet, processor } = Board::start()?;
     let mac_address = ethernet.mac_address();
     let seed =
@@ -101,16 +101,19 @@ fn start() -> Result<&'static mut Appliance, Trouble> {
         workstation_name: Name::truncated(settings.serial),
         virtual_machine: false,
     };
-    let finder = Finder::new(DISCOVERY.init(settings.discovery()));
+    let discovery = &*DISCOVERY.init(settings.discovery());
     let now = settings.now(&clock);
 
     let flash = || {
         FileFlash::open(settings.state, settings.flash_cycles)
             .map_err(Trouble::with(settings.state))
     };
-    let (client, slots) = wake(FlashStore::new(flash()?, STATE_ADDRESS), |stored| match stored {
-        Some(image) => Client::resume_with(product, machine, finder, image, now, &mut rng),
-        None => Ok(Client::new_with(product, machine, finder, now, &mut rng)),
+    let (client, slots) = wake(FlashStore::new(flash()?, STATE_ADDRESS), |stored| {
+        let finder = Finder::new(discovery);
+        match stored {
+            Some(image) => Client::resume_with(product, machine, finder, image, now, &mut rng),
+            None => Ok(Client::new_with(product, machine, finder, now, &mut rng)),
+        }
     })?;
     let (host_memory, remembered) = HostMemory::open(flash()?, HOST_ADDRESS)?;
     if let Some((host, addresses)) = remembered {
@@ -139,8 +142,14 @@ fn start() -> Result<&'static mut Appliance, Trouble> {
     }))
 }
 
-/// The network stack, where it stays.
+/// What the run is told, where it stays.
 #[inline(never)] // What this takes of the stack is free again when signatures need it.
+fn read_settings() -> Result<&'static Settings, Wrong<'static>> {
+    Ok(SETTINGS.init(Settings::read(board::command_line())?))
+}
+
+/// The network stack, where it stays.
+#[inline(never)] // As above.
 fn start_network(ethernet: Lan9118, now: Instant, seed: u64) -> &'static mut Network {
     let mac_address = ethernet.mac_address();
     NETWORK.init(SOCKET_MEMORY.take().into_stack(ethernet, mac_address, now, seed))
@@ -155,16 +164,16 @@ fn wake(
     let mut buffer = [0; image_len(IMAGE_LEN)];
     let (slots, found) = Slots::open(flash, Kind::Client, &mut buffer)?;
     defmt::info!("stored state: {}", found);
-    let client = match found {
-        Found::Whole { payload, .. } => make(Some(payload))?,
+    let stored = match found {
+        Found::Whole { payload, .. } => Some(payload),
         // The very first save was cut: nothing is lost yet.
         Found::Nothing
         | Found::Damaged { a: SlotState::Empty, .. }
-        | Found::Damaged { b: SlotState::Empty, .. } => make(None)?,
+        | Found::Damaged { b: SlotState::Empty, .. } => None,
         // A power cut does not do this. A product may rather start afresh than not at all.
         Found::Damaged { a, b } => return Err(Trouble::Slots { a, b }),
     };
-    Ok((CLIENT.init(client), slots))
+    Ok((CLIENT.init(make(stored)?), slots))
 }
 
 /// All that the firmware is while it runs.
@@ -207,6 +216,7 @@ impl Appliance {
     }
 
     /// Stores the state; and which host to ask first the next time, when that has changed.
+    #[inline(never)] // As above.
     fn save(&mut self, now: Now) -> Result<(), Trouble> {
         self.slots.save(&self.client.image(now), &mut self.buffer)?;
         let hosts = self.client.hosts();
@@ -218,6 +228,7 @@ impl Appliance {
 
     /// Asks the name servers for what the client must know before it can ask a host. Where the
     /// client's time is the clock's, this is what `transport::find` does.
+    #[inline(never)] // As above.
     fn find(&mut self, what: Find) -> Result<(), DnsFailure> {
         let Self { settings, clock, network, rng, client, dns_answer, .. } = self;
         let mut platform = Platform(clock);
@@ -253,6 +264,7 @@ impl Appliance {
     }
 
     /// One exchange with a host.
+    #[inline(never)] // As above.
     fn ask(&mut self) {
         let Self { settings, clock, network, rng, client, .. } = self;
         let (Some(host), Some(remote)) = (client.hosts().host(), client.address()) else { return };
