@@ -61,11 +61,12 @@ impl Flash {
         machines
     }
 
-    /// What the newest image says, when it is the name of a host.
+    /// The host that the newest image names, in its first line; addresses follow.
     pub fn remembered(&self) -> Option<String> {
         let image = self.newest()?;
         assert_eq!(image.kind, Kind::RememberedHost);
-        Some(String::from_utf8(image.payload.to_vec()).unwrap())
+        let text = String::from_utf8(image.payload.to_vec()).unwrap();
+        text.lines().next().map(str::to_owned)
     }
 
     /// What the newest image says, when it is a client's.
