@@ -79,7 +79,8 @@ pub struct Finder<'a, const N: usize> {
 }
 
 // What a microcontroller spends on finding hosts.
-const _: () = assert!(size_of::<Finder<'static, 4>>() <= if usize::BITS == 32 { 2_048 } else { 2_064 });
+const _: () =
+    assert!(size_of::<Finder<'static, 4>>() <= if usize::BITS == 32 { 2_048 } else { 2_064 });
 
 /// Where in a round we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
