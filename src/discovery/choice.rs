@@ -52,6 +52,10 @@ where
     front.nth(place).map(|(index, _)| index)
 }
 
+/// Draws for one number, at most. With true randomness they are not enough once in 2^64 times; a source
+/// that is stuck makes the client choose badly, not hang.
+const DRAWS: u32 = 64;
+
 /// A number from 0 to `last`, each as likely as the others.
 fn up_to(last: u32, rng: &mut impl Rng) -> u32 {
     let Some(count) = last.checked_add(1).and_then(NonZeroU32::new) else {
@@ -60,12 +64,14 @@ fn up_to(last: u32, rng: &mut impl Rng) -> u32 {
     // Above the largest multiple of `count`, the first numbers would come once more than the last. At
     // least every other draw is below it.
     let excess = (u32::MAX % count).wrapping_add(1) % count;
-    loop {
-        let drawn = rng.next_u32();
+    let mut drawn = rng.next_u32();
+    for _ in 1..DRAWS {
         if drawn <= u32::MAX.wrapping_sub(excess) {
-            return drawn % count;
+            break;
         }
+        drawn = rng.next_u32();
     }
+    drawn % count
 }
 
 #[cfg(test)]
@@ -184,5 +190,36 @@ mod tests {
             "{above}: the upper half is as likely as the lower"
         );
         assert!((0..100).all(|_| up_to(0, &mut rng) == 0));
+    }
+
+    /// A source of randomness that always says the same.
+    struct Stuck(u32);
+
+    impl rand_core::TryRng for Stuck {
+        type Error = core::convert::Infallible;
+
+        fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+            Ok(self.0)
+        }
+
+        fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+            Ok(u64::from(self.0) << 32 | u64::from(self.0))
+        }
+
+        fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
+            bytes.fill(self.0 as u8);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_source_that_is_stuck_does_not_stop_it() {
+        let ranks = [rank(10, 75), rank(10, 3), rank(10, 0), rank(20, 0), rank(20, 0)];
+        for number in [0, 1, u32::MAX / 2, u32::MAX] {
+            let mut order = order(&ranks, &mut Stuck(number));
+            assert!(order.iter().take(3).all(|index| *index < 3), "{order:?}");
+            order.sort_unstable();
+            assert_eq!(order, [0, 1, 2, 3, 4]);
+        }
     }
 }
