@@ -500,7 +500,7 @@ impl<'p> World<'p> {
             // At a start only: whoever is being asked is not to be replaced.
             return;
         }
-        self.client.remember_host(host.clone());
+        self.client.remember_host(host.clone(), &[]);
         if self.settings.caching {
             self.named.insert(host.clone());
             self.remembered = Some(host);
@@ -513,9 +513,9 @@ impl<'p> World<'p> {
         let mut finder = Finder::new(self.settings);
         let last = self.remembered.take().filter(|_| knows);
         if let Some(host) = &last {
-            finder.remember(host.clone());
+            finder.remember(host.clone(), self.client.hosts().remembered_addresses());
         } else {
-            finder.remember(Place { name: 0, port: 0 }.host());
+            finder.remember(Place { name: 0, port: 0 }.host(), &[address(0)]);
             finder.forget();
         }
         let (now, dice) = (self.time.now(), &mut self.dice);
@@ -523,7 +523,6 @@ impl<'p> World<'p> {
         self.client = resumed.expect("its own image");
         self.named = last.iter().cloned().collect();
         self.remembered = last;
-        self.addresses.clear();
         self.in_round = false;
     }
 }
