@@ -330,8 +330,8 @@ fn image(kind: Kind, payload: &[u8]) -> Vec<u8> {
 #[test]
 fn an_image_names_the_host_to_ask_first() {
     let folder = Folder::new();
-    folder.file("good", &image(Kind::RememberedHost, b"one.example:99"));
-    folder.file("bad", &image(Kind::RememberedHost, b"one example"));
+    folder.file("good", image(Kind::RememberedHost, b"one.example:99"));
+    folder.file("bad", image(Kind::RememberedHost, b"one example"));
     let report = folder.run(&["inspect", "good", "--json"]).expect(0).json();
     assert_eq!(report["what"], "remembered_host");
     assert_eq!(field(&report, "host"), "one.example:99");
