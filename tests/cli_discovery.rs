@@ -175,7 +175,7 @@ fn discover_shows_what_dns_says_and_what_becomes_of_it() {
 
     let text = discover(&site, "m", &["--check"]).expect(0);
     let text = text.says("4 hosts, to be tried in this order").says("Also seen: _vlmcs._tcp.");
-    text.says("serves this product").says("WARNING: 2 of 3 gave no answer that counts");
+    text.says("serves this product").says("WARNING: 3 of 4 gave no answer that counts");
     let told = discover(&site, "m", &["--check", "--json"]).expect(0).json();
     let checked = told["checked"].as_array().unwrap();
     assert_eq!(checked[0]["count"], 1, "{told}");
@@ -381,4 +381,167 @@ fn the_longest_answer_there_can_be_harms_nobody() {
     let ended = activate(&site, "m").expect(5).json();
     assert!(ended["dns"][0]["hosts"].as_u64().unwrap() > 1_500, "{ended}");
     assert_eq!(ended["hosts"].as_array().unwrap().len(), 1, "{ended}");
+}
+
+#[test]
+fn an_outage_of_dns_stops_nobody_who_has_found_a_host() {
+    if !can_run(&BIND) {
+        return;
+    }
+    let site = enrolled_site("1");
+    let host = run(&site, "host");
+    let records = format!("b A 127.0.0.1\n_headcount._tcp SRV 0 0 {} b", port(&host.tcp));
+    let server = NameServer::bind(&["hosts"], &[zone(&records)]);
+    finding_machine(&site, "m", &server.address());
+    activate(&site, "m").expect(0);
+    let last = site.join("m/state/last-host");
+    let kept = format!("b.example.org:{}\n127.0.0.1\n", port(&host.tcp));
+    assert_eq!(std::fs::read_to_string(&last).unwrap(), kept);
+    drop(server);
+    activate(&site, "m").expect(0);
+
+    // Without the addresses, as an older file is, the name alone is of no use now.
+    std::fs::write(&last, kept.lines().next().unwrap()).unwrap();
+    activate(&site, "m").expect(5);
+    std::fs::write(&last, kept).unwrap();
+
+    // What is set by hand has no past: neither does it become one.
+    site.run(&["client", "set-domain", "Example.ORG.", "--config", "m", "--json"])
+        .expect(0)
+        .says("[\"example.org\"]");
+    assert!(!last.exists());
+    site.run(&["client", "activate", "--config", "m", "--host", &host.tcp]).expect(0);
+    assert!(!last.exists());
+}
+
+#[test]
+fn a_file_that_is_changed_keeps_its_mode_and_the_link_to_it() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let site = enrolled_site("1");
+    machine(&site, "m");
+    let (link, real) = (site.join("m/client.toml"), site.join("m/real.toml"));
+    std::fs::rename(&link, &real).unwrap();
+    symlink("real.toml", &link).unwrap();
+    let mode = |path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o660)).unwrap();
+    site.run(&["client", "set-host", "a", "--config", "m"]).expect(0);
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(mode(&real), 0o660);
+    assert!(std::fs::read_to_string(&real).unwrap().contains("hosts = [\"a\"]"));
+}
+
+#[test]
+fn only_what_may_be_asked_is_counted_and_asked() {
+    if !can_run(&BIND) {
+        return;
+    }
+    let site = enrolled_site("1");
+    let host = run(&site, "host");
+    let port = port(&host.tcp);
+    let records = format!(
+        "b A 127.0.0.1\nc A 127.0.0.1\n_headcount._tcp SRV 0 0 {port} b\n\
+         _headcount._tcp SRV 1 0 9 c\n_headcount._udp SRV 0 0 0 ."
+    );
+    let server = NameServer::bind(&["hosts"], &[zone(&records)]);
+    finding_machine(&site, "m", &server.address());
+    let none = "says that the service is not offered here";
+    let udp = ["--transport", "udp"];
+    discover(&site, "m", &udp).expect(5).says(&format!("NOT ASKED: {none}"));
+    let asked = [&["client", "activate", "--config", "m"][..], &udp].concat();
+    site.run(&asked).expect(5).says(none);
+
+    let config = std::fs::read_to_string(site.join("m/client.toml")).unwrap();
+    let trusting = |names: &str| {
+        site.file("m/client.toml", format!("{config}[trusted]\nnames = [{names}]\n"));
+    };
+    trusting("\"c.example.org\"");
+    let told = discover(&site, "m", &["--check", "--json"]).expect(5).json();
+    let checked = told["checked"].as_array().unwrap();
+    assert_eq!(checked.len(), 1, "the other host is not asked: {told}");
+    assert_eq!(checked[0]["host"], "c.example.org:9", "{told}");
+    discover(&site, "m", &[]).expect(0).says("1 host, and 1 that may not be asked");
+    trusting("\"d.example.org\"");
+    discover(&site, "m", &[]).expect(5).says("2 hosts, none of them trusted");
+    activate(&site, "m").expect(5).says("2 hosts, none of them trusted");
+    trusting("");
+    activate(&site, "m").expect(2).says("[trusted] needs names or ids");
+}
+
+#[test]
+fn hosts_by_hand_are_looked_up_by_the_system_and_checked() {
+    let site = enrolled_site("1");
+    let host = run(&site, "host");
+    let port = port(&host.tcp);
+    machine(&site, "m");
+    let config = std::fs::read_to_string(site.join("m/client.toml")).unwrap();
+    // A name server that knows nothing; no domains.
+    let silent = lying_server(|query| vec![answer_of(query, [0x81, 0x83], &[])]);
+    let by_hand = |hosts: &str, more: &str| {
+        let how = format!("dns_server = \"{silent}\"\ndomains = []\nhosts = [{hosts}]\n");
+        site.file("m/client.toml", format!("{how}{config}{more}"));
+    };
+    let local = format!("\"localhost:{port}\"");
+    by_hand(&format!("{local}, \"nowhere.invalid:9\""), "");
+    activate(&site, "m").expect(0);
+    let told = discover(&site, "m", &["--check", "--json"]).expect(0).json();
+    let checked = told["checked"].as_array().unwrap();
+    assert!(checked.iter().any(|one| one["answered"] == true), "{told}");
+    let nowhere = checked.iter().find(|one| one["host"] == "nowhere.invalid:9").unwrap();
+    assert!(nowhere["error"].as_str().unwrap().contains("has no address"), "{told}");
+    discover(&site, "m", &["--check"]).expect(0).says("WARNING: ");
+    by_hand("\"nowhere.invalid:9\"", "");
+    discover(&site, "m", &["--check"]).expect(5).says("no host gave an answer that counts");
+    by_hand(&local, "[trusted]\nnames = [\"c.example.org\"]\n");
+    let told = discover(&site, "m", &["--check", "--json"]).expect(5).json();
+    assert!(!told.to_string().contains("\"answered\":true"), "{told}");
+    drop(host);
+}
+
+#[test]
+fn a_family_that_fails_does_not_hide_the_other() {
+    let site = enrolled_site("1");
+    let host = run(&site, "host");
+    let number: u16 = port(&host.tcp).parse().unwrap();
+    let server = lying_server(move |query| {
+        let kind = query[query.len() - 14];
+        vec![match kind {
+            33 => answer_of(query, [0x81, 0x80], &good_record(number)),
+            1 => {
+                let record = [0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1];
+                answer_of(query, [0x81, 0x80], &record)
+            }
+            _ => answer_of(query, [0x81, 0x82], &[]),
+        }]
+    });
+    finding_machine(&site, "m", &server);
+    activate(&site, "m").expect(0);
+}
+
+#[test]
+fn a_long_list_is_cut_before_anything_is_looked_up() {
+    let site = enrolled_site("1");
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let lookups = std::sync::Arc::clone(&asked);
+    // 40 hosts without addresses, in one message.
+    let server = lying_server(move |query| {
+        if query[query.len() - 14] != 33 || query[13..19].eq_ignore_ascii_case(b"_vlmcs") {
+            lookups.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let mut none = answer_of(query, [0x81, 0x83], &[]);
+            none[7] = 0;
+            return vec![none];
+        }
+        let mut message = answer_of(query, [0x81, 0x80], &[]);
+        message[7] = 40;
+        for n in 0..40_u8 {
+            message.extend([0xC0, 12, 0, 33, 0, 1, 0, 0, 0, 60, 0, 10, 0, n, 0, 0, 0, 9]);
+            message.extend([2, b'a' + n / 10, b'0' + n % 10, 0]);
+        }
+        vec![message]
+    });
+    finding_machine(&site, "m", &server);
+    let told = discover(&site, "m", &["--json"]).expect(5).json();
+    assert_eq!(told["domains"][0]["hosts"].as_array().unwrap().len(), 32, "{told}");
+    assert_eq!(told["domains"][0]["not_tried"], 8, "{told}");
+    // Two families each, and the other service.
+    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 65);
 }

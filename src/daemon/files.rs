@@ -129,6 +129,24 @@ pub fn write(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), FileErro
     })
 }
 
+/// Writes anew, whole or not at all, a file that somebody else looks after: what a link leads to, with
+/// the mode and, as far as the system allows, the owner and group that it has.
+pub fn rewrite(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let fail = |error: io::Error| FileError::new(path, "cannot write", error);
+    let path = fs::canonicalize(path).map_err(fail)?;
+    let old = fs::metadata(&path).map_err(fail)?;
+    let adopt = |new: &File| {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt as _, fchown};
+            // Only root may give files away, and whoever may write here need not be root.
+            let _ = fchown(new, Some(old.uid()), Some(old.gid()));
+        }
+        new.set_permissions(old.permissions())
+    };
+    storage::replace_as(&path, bytes, storage::OWNER_ONLY, adopt).map_err(fail)
+}
+
 /// Writes a file that must not exist yet, so that no key is ever overwritten.
 pub fn write_new(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), FileError> {
     if fs::symlink_metadata(path).is_ok() {

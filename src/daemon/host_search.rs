@@ -1,5 +1,6 @@
 //! What a client's administrator says of its hosts, as the core's discovery takes it.
 
+use core::fmt;
 use std::borrow::ToOwned;
 use std::collections::BTreeMap;
 use std::string::String;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exchange::Transport;
 use crate::discovery::{
-    DomainName, Host, HostName, Proto, Redirect, Settings, Trusted, redirected,
+    DomainName, Host, HostName, Proto, Redirect, RedirectError, Settings, Trusted, redirected,
 };
 use crate::wire::HostId;
 
@@ -21,6 +22,15 @@ pub struct TrustedHosts {
     pub names: Vec<String>,
     /// Host ids of 35 digits; empty for any.
     pub ids: Vec<String>,
+}
+
+/// Why a host is not asked, whatever its name and addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAllowed {
+    /// Its redirections lead nowhere.
+    Redirect(RedirectError),
+    /// There are trusted hosts, and it is none of them.
+    Untrusted,
 }
 
 /// The hosts of a client and where to look for them, checked.
@@ -78,15 +88,30 @@ impl HostSearch {
     ///
     /// # Errors
     ///
-    /// What is no name and no host id, for people.
+    /// What is no name and no host id, or that there is neither, for people.
     pub fn set_trusted(&mut self, trusted: &TrustedHosts) -> Result<(), String> {
         let TrustedHosts { names, ids } = trusted;
+        // It would read as "nobody" and mean "everybody".
+        if names.is_empty() && ids.is_empty() {
+            return Err("[trusted] needs names or ids; without both, leave it out".into());
+        }
         self.trusted_names = names.iter().map(|name| host_name(name)).collect::<Result<_, _>>()?;
         let id = |text: &String| {
             text.parse().map_err(|error| std::format!("\"{text}\" is no host id: {error}"))
         };
         self.trusted_ids = ids.iter().map(id).collect::<Result<_, _>>()?;
         Ok(())
+    }
+
+    /// The name at which a host is asked: its own, or what its redirections lead to.
+    ///
+    /// # Errors
+    ///
+    /// It may not be asked.
+    pub fn asked_as<'n>(&'n self, name: &'n HostName) -> Result<&'n HostName, NotAllowed> {
+        let settings = self.settings();
+        let name = redirected(name, settings.redirects).map_err(NotAllowed::Redirect)?;
+        if settings.trusted.has_name(name) { Ok(name) } else { Err(NotAllowed::Untrusted) }
     }
 
     /// The same as a [`Finder`](crate::discovery::Finder) takes it.
@@ -103,6 +128,17 @@ impl HostSearch {
         }
     }
 }
+
+impl fmt::Display for NotAllowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Redirect(error) => error.fmt(f),
+            Self::Untrusted => f.write_str("is none of the trusted hosts"),
+        }
+    }
+}
+
+impl core::error::Error for NotAllowed {}
 
 impl From<Transport> for Proto {
     fn from(transport: Transport) -> Self {

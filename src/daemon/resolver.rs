@@ -4,12 +4,13 @@
 use core::fmt;
 use core::time::Duration;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::Path;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
 use rand_core::CryptoRng;
+use resolv_conf::ScopedIp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -68,7 +69,7 @@ impl Resolver {
         let domains = config.get_last_search_or_domain();
         let seconds = config.timeout.clamp(1, 30);
         Self {
-            servers: servers.map(|server| SocketAddr::new(server.into(), DNS_PORT)).collect(),
+            servers: servers.map(|server| name_server(&server)).collect(),
             timeout: Duration::from_secs(seconds.into()),
             attempts: config.attempts.clamp(1, 5),
             is_system: true,
@@ -125,44 +126,111 @@ impl Resolver {
         Err(failure)
     }
 
-    /// The addresses of a name: as the system looks names up, or from the one server. IPv6 addresses
-    /// come first in the latter case.
+    /// The addresses of a name from DNS, as it stands: never with a domain of the search list added.
+    /// The name servers are asked; when these find nothing and are the system's, the system itself, by
+    /// whatever ways it has.
     pub async fn addresses(
         &self,
         name: &DomainName,
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<IpAddr>, ResolveError> {
-        if self.is_system {
-            let found = lookup_host((name.as_str(), 0)).await;
-            let found = found.map_err(|error| ResolveError::System(error.to_string()))?;
-            let mut addresses: Vec<IpAddr> = Vec::new();
-            for address in found.map(|address| address.ip()) {
-                if !addresses.contains(&address) {
-                    addresses.push(address);
-                }
+        let asked = self.ask_for_addresses(name, rng).await;
+        match asked {
+            Ok(addresses) if !addresses.is_empty() => Ok(addresses),
+            asked if self.is_system => {
+                // The dot says that the name is whole.
+                let found = by_system(&std::format!("{name}.")).await;
+                found.or(asked)
             }
-            return Ok(addresses);
+            asked => asked,
         }
-        let mut addresses = Vec::new();
-        for record_type in [RecordType::Aaaa, RecordType::A] {
-            let query = Query::new(record_type, name, rng);
-            let answer = |message: &[u8]| {
+    }
+
+    /// The addresses of a name that somebody typed: as the system looks names up, `/etc/hosts` and the
+    /// search list included. When it finds nothing, the one name server is asked, where one is set.
+    pub async fn addresses_by_hand(
+        &self,
+        name: &DomainName,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<IpAddr>, ResolveError> {
+        match by_system(name.as_str()).await {
+            Ok(addresses) if !addresses.is_empty() => Ok(addresses),
+            found if self.is_system => found,
+            _ => self.ask_for_addresses(name, rng).await,
+        }
+    }
+
+    /// Asks for addresses of both families. One of them is enough.
+    async fn ask_for_addresses(
+        &self,
+        name: &DomainName,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<IpAddr>, ResolveError> {
+        let (aaaa, a) =
+            (Query::new(RecordType::Aaaa, name, rng), Query::new(RecordType::A, name, rng));
+        let ask = async |query: &Query| {
+            let addresses = |message: &[u8]| {
                 let answer = query.answer(message)?;
                 Ok(answer.addresses(name).map(|address| address.ip).collect::<Vec<_>>())
             };
-            addresses.extend(self.ask(&query, answer).await?.1);
+            self.ask(query, addresses).await.map(|(_, addresses)| addresses)
+        };
+        match tokio::join!(ask(&aaaa), ask(&a)) {
+            (Err(error), Err(_)) => Err(error),
+            (six, four) => Ok(alternately(&six.unwrap_or_default(), &four.unwrap_or_default())),
         }
-        Ok(addresses)
     }
 }
 
-/// A name server as people name it: `IP`, `IP:PORT` or `[IPv6]:PORT`.
+/// The addresses of a name as the system looks names up.
+async fn by_system(name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+    let found = lookup_host((name, 0)).await;
+    let found = found.map_err(|error| ResolveError::System(error.to_string()))?;
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for address in found.map(|address| address.ip()) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
+
+/// One of the first list, one of the second, and so on: only a few are tried, and where one family does
+/// not work the other should be among them.
+fn alternately(first: &[IpAddr], second: &[IpAddr]) -> Vec<IpAddr> {
+    let longer = first.len().max(second.len());
+    let pairs = (0..longer).flat_map(|index| [first.get(index), second.get(index)]);
+    pairs.flatten().copied().collect()
+}
+
+/// A name server's address; one of a single link with the number of the interface it is at.
+fn name_server(ip: &ScopedIp) -> SocketAddr {
+    match ip {
+        ScopedIp::V6(ip, Some(scope)) => {
+            SocketAddrV6::new(*ip, DNS_PORT, 0, interface_number(scope)).into()
+        }
+        ip => SocketAddr::new(ip.into(), DNS_PORT),
+    }
+}
+
+/// The number of an interface of this name or number. 0, which is none, where there is no such: the
+/// failure to reach the server then tells.
+fn interface_number(scope: &str) -> u32 {
+    scope.parse().unwrap_or_else(|_| {
+        #[cfg(unix)]
+        return nix::net::if_::if_nametoindex(scope).unwrap_or(0);
+        #[cfg(not(unix))]
+        0
+    })
+}
+
+/// A name server as people name it: `IP`, `IP%INTERFACE`, `IP:PORT` or `[IPv6]:PORT`.
 ///
 /// # Errors
 ///
 /// It is none. The text says so.
 pub fn parse_dns_server(text: &str) -> Result<SocketAddr, String> {
-    let alone = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT));
+    let alone = text.parse().map(|address| name_server(&address));
     alone.or_else(|_| text.parse()).map_err(|_| {
         std::format!("\"{text}\" is no name server: an address, please, with or without a port")
     })
@@ -256,5 +324,31 @@ mod tests {
             Resolver::of_resolv_conf(b"").servers(),
             ["127.0.0.1:53".parse().unwrap(), "[::1]:53".parse().unwrap()]
         );
+    }
+
+    #[test]
+    fn name_servers_of_one_link_keep_their_interface() {
+        let resolver = Resolver::of_resolv_conf(b"nameserver fe80::1%7\n");
+        let SocketAddr::V6(server) = resolver.servers()[0] else { panic!("{resolver:?}") };
+        assert_eq!((server.scope_id(), server.port()), (7, DNS_PORT));
+        let SocketAddr::V6(server) = parse_dns_server("fe80::1%no0such").unwrap() else { panic!() };
+        assert_eq!(server.scope_id(), 0);
+        #[cfg(target_os = "linux")]
+        {
+            let index = std::fs::read_to_string("/sys/class/net/lo/ifindex").unwrap();
+            let server = Resolver::of_resolv_conf(b"nameserver fe80::1%lo\n").servers()[0];
+            let expected = std::format!("[fe80::1%{}]:53", index.trim());
+            assert_eq!(server.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let ips = |texts: &[&str]| -> Vec<IpAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let (six, four) = (ips(&["::1", "::2", "::3"]), ips(&["127.0.0.1"]));
+        assert_eq!(alternately(&six, &four), ips(&["::1", "127.0.0.1", "::2", "::3"]));
+        assert_eq!(alternately(&[], &four), four);
     }
 }

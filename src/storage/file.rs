@@ -91,6 +91,16 @@ pub(crate) const OWNER_ONLY: u32 = 0o600;
 /// Puts a file in the place of an older one, whole or not at all: written aside, synchronised,
 /// renamed. Errors name the path.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    replace_as(path, bytes, mode, |_| Ok(()))
+}
+
+/// The same, with something done to the new file before it takes its place.
+pub(crate) fn replace_as(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    adopt: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
     let mut beside = OsString::from(path);
     beside.push(".new");
     let beside = PathBuf::from(beside);
@@ -101,7 +111,11 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         _ => {}
     }
     let written = create(&beside, mode)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|mut file| {
+            adopt(&file)?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
         .map_err(|error| at(&beside, &error))
         .and_then(|()| fs::rename(&beside, path).map_err(|error| at(path, &error)));
     if written.is_err() {

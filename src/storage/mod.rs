@@ -58,7 +58,7 @@ pub use envelope::{Damage, ENVELOPE_LEN, Image, VERSION, image_len};
 #[cfg(feature = "std")]
 pub use file::FileStore;
 #[cfg(feature = "daemon")]
-pub(crate) use file::{OWNER_ONLY, replace};
+pub(crate) use file::{OWNER_ONLY, replace, replace_as};
 pub use memory::{MemoryFull, MemoryStore};
 pub use slots::{Found, SaveError, SlotState, Slots};
 

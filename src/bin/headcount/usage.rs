@@ -48,6 +48,7 @@ fn exit_codes(path: &str) -> Vec<Exit> {
             &[Refused, NobodyAnswered, NotTrusted]
         }
         "host run" | "host status" | "client status" => &[Damaged],
+        "client discover" => &[NobodyAnswered, Damaged, Interrupted],
         "client rearm" => &[Refused, Damaged],
         "client activate" => {
             &[BelowThreshold, Refused, NobodyAnswered, NotTrusted, Damaged, Interrupted]

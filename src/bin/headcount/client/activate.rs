@@ -2,20 +2,23 @@
 
 use clap::Args;
 use headcount::client::{Event, Outcome, Step};
-use headcount::daemon::{Clock, ExchangeError, Resolver, SystemClock, Transport, ask, system_rng};
+use headcount::daemon::{
+    Clock, ExchangeError, HostSearch, Resolver, SystemClock, Transport, ask, system_rng,
+};
 use headcount::discovery::{Find, HostName};
 use rand_core::CryptoRng;
 
 use super::asked::{self, Asked, LookedUp, most_telling};
 use super::installed::{FindingClient, Installed, State};
-use super::{ConfigArgument, report};
+use super::tally::Tally;
+use super::{ConfigArgument, interruptible, report};
 use crate::output::{Exit, Output, Problem};
 
 /// Ask for activation now, or for its renewal.
 ///
 /// Asks each host until one answers. Hosts are those of --host, else those set in the configuration,
-/// else the one that answered last and those found in DNS ('headcount client discover' shows them). Run it again (a timer once an hour does) until it ends with
-/// exit code 0, and then weekly.
+/// else the one that answered last and those found in DNS ('headcount client discover' shows them). Run
+/// it again (a timer once an hour does) until it ends with exit code 0, and then weekly.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -42,22 +45,12 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     let mut state = installed.open()?;
     let mut client = installed.client(&product, &settings, &state, clock.now(), &mut rng)?;
     client.ask_now(clock.now());
-    let (resolver, transport) = (&installed.resolver, installed.search.transport);
-    let round = Round { resolver, transport, clock, output };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Problem::new(Exit::Failed, format!("cannot start: {error}")))?;
+    let (search, resolver) = (&installed.search, &installed.resolver);
+    let round = Round { search, resolver, clock, output };
     let mut asked = Vec::new();
     let mut looked = Vec::new();
-    let done = runtime.block_on(async {
-        tokio::select! {
-            // Listened for before anything is sent.
-            biased;
-            _ = tokio::signal::ctrl_c() => None,
-            done = round.ask_all(&mut client, &mut state, &mut rng, &mut asked, &mut looked) => Some(done),
-        }
-    });
+    let work = round.ask_all(&mut client, &mut state, &mut rng, &mut asked, &mut looked);
+    let done = interruptible::run(work)?;
     let mut document = report::document(&installed, &client, clock.now());
     document["hosts"] = asked::document(&asked);
     document["dns"] = looked.iter().map(LookedUp::document).collect();
@@ -66,9 +59,10 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         return Err(interrupted.with_details(document));
     };
     done.map_err(|problem| problem.with_details(document.clone()))?;
-    if let Some(host) = client.hosts().remembered() {
+    // One of --host was meant for this run.
+    if arguments.hosts.is_empty() {
         // Only a convenience for the next run, and the activation is safe: no reason to fail.
-        let _ = installed.remember_host(&host.to_string());
+        let _ = installed.remember_host(&client);
     }
     let exit = conclude(&client, &round, &asked, &looked)
         .map_err(|problem| problem.with_details(document.clone()))?;
@@ -101,8 +95,8 @@ pub(super) fn rearm(config: &ConfigArgument, output: Output) -> Result<Exit, Pro
 
 /// One round of asking, as far as the client wants to go now.
 struct Round<'a> {
+    search: &'a HostSearch,
     resolver: &'a Resolver,
-    transport: Transport,
     clock: SystemClock,
     output: Output,
 }
@@ -144,12 +138,12 @@ impl Round<'_> {
         client: &mut FindingClient<'_>,
         rng: &mut impl CryptoRng,
     ) -> Option<LookedUp> {
-        let Self { resolver, clock, output, .. } = self;
+        let Self { search, resolver, clock, output } = self;
         let query = client.query()?.clone();
         let service = query.name().to_string();
         output.line(format_args!("Looking for {service} in DNS ..."));
         let answered = resolver.ask(&query, |message| {
-            let hosts = query.answer(message)?.services().count();
+            let hosts = Tally::of(query.answer(message)?.services(), search);
             client.handle_dns_answer(clock.now(), rng, message).map(|()| hosts)
         });
         let ended = answered.await.map(|(_, hosts)| hosts).map_err(|error| error.to_string());
@@ -170,7 +164,13 @@ impl Round<'_> {
         let now = || self.clock.now();
         let name = client.name_to_look_up()?.clone();
         let host = client.hosts().host()?.to_string();
-        let reason = match self.resolver.addresses(&name, rng).await {
+        let by_hand = !self.search.hosts.is_empty();
+        let found = if by_hand {
+            self.resolver.addresses_by_hand(&name, rng).await
+        } else {
+            self.resolver.addresses(&name, rng).await
+        };
+        let reason = match found {
             Ok(addresses) if !addresses.is_empty() => {
                 client.handle_addresses(now(), rng, &addresses);
                 return None;
@@ -179,6 +179,11 @@ impl Round<'_> {
             Err(error) => error.to_string(),
         };
         client.give_up_finding(now(), rng);
+        if client.hosts().address().is_some() {
+            self.output
+                .line(format_args!("Where is {name}? {reason}. It is asked where it was last."));
+            return None;
+        }
         let unknown = Asked { host, ended: Err(ExchangeError::Unknown(reason)) };
         self.output.line(format_args!("Not asking {}: {}", unknown.host, unknown.reason()));
         Some(unknown)
@@ -186,7 +191,8 @@ impl Round<'_> {
 
     /// Does what [`Step::Send`] says.
     async fn ask(&self, client: &mut FindingClient<'_>, rng: &mut impl CryptoRng) -> Option<Asked> {
-        let Self { transport, clock, output, .. } = self;
+        let Self { search, clock, output, .. } = self;
+        let transport = search.transport;
         let address = client.address()?;
         let host = client.hosts().host()?.to_string();
         match client.hosts().name()? {
@@ -195,7 +201,7 @@ impl Round<'_> {
                 output.line(format_args!("Asking {name} at {address} ({transport}) ..."));
             }
         }
-        let ended = ask(client, clock, rng, *transport, address).await;
+        let ended = ask(client, clock, rng, transport, address).await;
         let answer = Asked { host, ended };
         if answer.exit() != Exit::Done {
             output.line(format_args!("  {}", answer.reason()));

@@ -5,6 +5,7 @@ use headcount::daemon::ExchangeError;
 use headcount::wire::Refusal;
 use serde_json::{Value, json};
 
+use super::tally::Tally;
 use crate::output::{Exit, Problem};
 
 /// A host that was asked, and how that ended.
@@ -76,17 +77,15 @@ impl Asked {
 pub(super) struct LookedUp {
     /// The name of the records.
     pub(super) service: String,
-    /// How many there are, or why nobody knows.
-    pub(super) ended: Result<usize, String>,
+    /// How many hosts there are, or why nobody knows.
+    pub(super) ended: Result<Tally, String>,
 }
 
 impl LookedUp {
     /// How it ended, in words.
     pub(super) fn reason(&self) -> String {
         match &self.ended {
-            Ok(0) => "no host has published itself there".into(),
-            Ok(1) => "1 host".into(),
-            Ok(hosts) => format!("{hosts} hosts"),
+            Ok(tally) => tally.words(),
             Err(reason) => reason.clone(),
         }
     }
@@ -94,7 +93,8 @@ impl LookedUp {
     pub(super) fn document(&self) -> Value {
         json!({
             "service": self.service,
-            "hosts": self.ended.as_ref().ok(),
+            "hosts": self.ended.as_ref().ok().map(|tally| tally.hosts),
+            "allowed": self.ended.as_ref().ok().map(|tally| tally.allowed),
             "error": self.ended.as_ref().err(),
         })
     }

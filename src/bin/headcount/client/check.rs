@@ -5,21 +5,21 @@ use std::time::{Duration, Instant};
 
 use headcount::client::{Product, Step};
 use headcount::daemon::{
-    Clock, HostSearch, Resolver, SystemClock, Transport, date, exchange, system_rng,
+    Clock, HostSearch, NotAllowed, Resolver, SystemClock, Transport, date, exchange, system_rng,
 };
-use headcount::discovery::HostName;
+use headcount::discovery::{Host, HostName};
 use headcount::trust::{Expected, Untrusted, Verified, host_id, verify_response};
 use headcount::wire::{Frame, HostId, Method, Response, Verdict};
 use serde_json::{Value, json};
 
-use super::discover::Candidate;
+use super::discover::{self, Barred, Candidate};
 use super::installed::Installed;
 use crate::output::{Output, Problem};
 
-/// A host at one of its addresses, and what it answered.
+/// A host at one of its addresses, and what it answered; without an address, why it cannot be asked.
 pub(super) struct Checked {
     host: String,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     latency: Duration,
     ended: Result<Answer, String>,
 }
@@ -61,12 +61,17 @@ impl Answer {
 }
 
 impl Checked {
+    /// Whether it is a genuine answer of a host that may be believed.
+    pub(super) fn counts(&self) -> bool {
+        self.ended.as_ref().is_ok_and(|answer| answer.trusted)
+    }
+
     pub(super) fn document(&self) -> Value {
         let Self { host, address, latency, ended } = self;
         let answer = ended.as_ref().ok();
         json!({
             "host": host,
-            "address": address.to_string(),
+            "address": address.map(|address| address.to_string()),
             "answered": answer.is_some(),
             "answer": answer.map(Answer::words),
             "host_id": answer.map(|answer| answer.host_id.to_string()),
@@ -90,40 +95,64 @@ pub(super) async fn all(
 ) -> Result<Vec<Checked>, Problem> {
     let product = installed.product()?;
     let frame = request(installed, search, &product)?;
-    let mut targets: Vec<(String, SocketAddr)> = Vec::new();
+    let mut targets = Vec::new();
     for host in &search.hosts {
-        let addresses = match &host.name {
-            HostName::Address(address) => vec![*address],
-            HostName::Name(name) => {
-                resolver.addresses(name, &mut system_rng()).await.unwrap_or_default()
-            }
+        targets.push((host.to_string(), locate(host, search, resolver).await));
+    }
+    for candidate in candidates {
+        let Some(host) = candidate.host() else { continue };
+        let addresses = match &candidate.barred {
+            None => Ok(candidate.socket_addresses()),
+            // These are as good as not there.
+            Some(Barred::NoHost(_) | Barred::NotAllowed(NotAllowed::Untrusted)) => continue,
+            Some(why) => Err(why.to_string()),
         };
-        let at = |address| (host.to_string(), SocketAddr::new(address, host.port.get()));
-        targets.extend(addresses.into_iter().map(at));
+        targets.push((host.to_string(), addresses));
     }
-    for candidate in candidates.filter(|candidate| candidate.barred.is_none()) {
-        let Some(host) = &candidate.host else { continue };
-        let at = |address| (host.to_string(), address);
-        targets.extend(candidate.socket_addresses().into_iter().map(at));
-    }
-    let mut seen = Vec::new();
-    targets.retain(|(_, address)| {
-        let new = !seen.contains(address);
-        seen.push(*address);
-        new
-    });
     output.line("");
     let mut checked = Vec::new();
-    for (host, address) in targets {
-        output.line(format_args!("Asking {host} at {address} ({}) ...", search.transport));
-        let begun = Instant::now();
-        let ended = ask(&product, &frame, search.transport, address).await;
-        let latency = begun.elapsed();
-        let ended = ended.map(|response| Answer::of(&response, search));
-        checked.push(Checked { host, address, latency, ended });
+    let mut seen = Vec::new();
+    for (host, addresses) in targets {
+        let addresses = match addresses {
+            Ok(addresses) => addresses,
+            Err(why) => {
+                let (address, latency) = (None, Duration::ZERO);
+                checked.push(Checked { host, address, latency, ended: Err(why) });
+                continue;
+            }
+        };
+        for address in addresses {
+            if seen.contains(&address) {
+                continue;
+            }
+            seen.push(address);
+            output.line(format_args!("Asking {host} at {address} ({}) ...", search.transport));
+            let begun = Instant::now();
+            let ended = ask(&product, &frame, search.transport, address).await;
+            let latency = begun.elapsed();
+            let ended = ended.map(|response| Answer::of(&response, search));
+            let (host, address) = (host.clone(), Some(address));
+            checked.push(Checked { host, address, latency, ended });
+        }
     }
     show(&checked, output);
     Ok(checked)
+}
+
+/// Where to ask a host that is set by hand, or why it cannot be asked.
+async fn locate(
+    host: &Host,
+    search: &HostSearch,
+    resolver: &Resolver,
+) -> Result<Vec<SocketAddr>, String> {
+    let addresses = match search.asked_as(&host.name).map_err(|why| why.to_string())? {
+        HostName::Address(address) => vec![*address],
+        HostName::Name(name) => {
+            discover::addresses(resolver.addresses_by_hand(name, &mut system_rng()).await)?
+        }
+    };
+    let at = |address| SocketAddr::new(address, host.port.get());
+    Ok(addresses.into_iter().map(at).collect())
 }
 
 /// A request as this machine would make it now.
@@ -136,7 +165,7 @@ fn request(
     let mut state = installed.open()?;
     // Whatever hosts there are: only the frame is wanted.
     let mut settings = search.settings();
-    let some_host = [headcount::discovery::Host {
+    let some_host = [Host {
         name: HostName::Address(std::net::Ipv4Addr::LOCALHOST.into()),
         port: core::num::NonZeroU16::MIN,
     }];
@@ -184,10 +213,11 @@ fn show(checked: &[Checked], output: Output) {
     let mut rows = vec![heads.map(str::to_owned)];
     for Checked { host, address, latency, ended } in checked {
         let latency = format!("{:.1} ms", latency.as_secs_f64() * 1_000.0);
+        let address = address.map_or_else(|| "-".into(), |address| address.to_string());
         rows.push(match ended {
             Ok(answer) => [
                 host.clone(),
-                address.to_string(),
+                address,
                 answer.words(),
                 answer.count().map_or_else(|| "-".into(), |count| count.to_string()),
                 answer.certified_until.clone(),
@@ -195,7 +225,7 @@ fn show(checked: &[Checked], output: Output) {
             ],
             Err(error) => {
                 let none = || "-".to_owned();
-                [host.clone(), address.to_string(), error.clone(), none(), none(), none()]
+                [host.clone(), address, error.clone(), none(), none(), none()]
             }
         });
     }
@@ -208,7 +238,7 @@ fn show(checked: &[Checked], output: Output) {
         let cells = row.iter().zip(&widths).map(|(text, width)| format!("{text:<width$}"));
         output.line(cells.collect::<Vec<_>>().join("  ").trim_end());
     }
-    let silent = checked.iter().filter(|checked| checked.ended.is_err()).count();
+    let silent = checked.iter().filter(|checked| !checked.counts()).count();
     if silent > 0 {
         output.line(format_args!(
             "\nWARNING: {silent} of {} gave no answer that counts. Is a record stale, or a host down?",

@@ -1,21 +1,23 @@
 //! `headcount client discover`: what DNS says of hosts, and what a client makes of it.
 
+use core::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use clap::Args;
 use headcount::daemon::{
-    ClientConfig, HostSearch, MachineFacts, ResolveError, Resolver, Transport, parse_dns_server,
-    parse_domain, system_rng,
+    ClientConfig, HostSearch, MachineFacts, NotAllowed, ResolveError, Resolver, Transport,
+    parse_dns_server, parse_domain, system_rng,
 };
-use headcount::discovery::message::{Query, RecordType, Service};
-use headcount::discovery::{DomainName, Host, HostName, Proto, Rank, choose, redirected};
+use headcount::discovery::message::{Answer, Query, RecordType, Service};
+use headcount::discovery::{ADDRESSES, DomainName, Host, HostName, Proto, Rank, choose};
 use rand_core::CryptoRng;
 use serde_json::{Value, json};
 
-use super::ConfigArgument;
 use super::check::{self, Checked};
-use super::installed::Installed;
+use super::installed::{Installed, LIST_LEN};
+use super::tally::Tally;
+use super::{ConfigArgument, interruptible};
 use crate::output::{Exit, Output, Problem};
 
 /// Show which hosts DNS names, in which order they would be tried, and why.
@@ -50,28 +52,83 @@ pub(super) struct Arguments {
 /// Services of others that may be in the same domain, and are none of ours.
 const OTHERS: [(&str, &str); 1] = [("_vlmcs", "another vendor's activation service")];
 
+/// Records of one answer that are looked at, as a client does.
+const RECORDS: usize = 256;
+
 /// A domain and what it says.
 struct Domain {
     service: DomainName,
-    found: Result<(SocketAddr, Vec<Candidate>), ResolveError>,
+    found: Result<Found, ResolveError>,
 }
 
-/// A host that a record names, in the order in which it would be tried.
+/// What a name server says of a domain.
+struct Found {
+    server: SocketAddr,
+    /// In the order in which they would be tried.
+    candidates: Vec<Candidate>,
+    /// How many more records there are, which are not tried.
+    more: usize,
+}
+
+/// A host that a record names.
 pub(super) struct Candidate {
-    pub(super) host: Option<Host>,
     record: Service,
     addresses: Vec<IpAddr>,
     /// The name that is asked, where it is another.
     redirected: Option<HostName>,
     /// Why it is not asked.
-    pub(super) barred: Option<String>,
+    pub(super) barred: Option<Barred>,
+}
+
+/// Why a host of a record is not asked.
+#[derive(Clone)]
+pub(super) enum Barred {
+    /// The record names none, as this text says.
+    NoHost(&'static str),
+    /// The site does not allow it.
+    NotAllowed(NotAllowed),
+    /// It has no address, for this reason.
+    NoAddress(String),
 }
 
 impl Candidate {
+    fn new(record: Service, addresses: Vec<IpAddr>) -> Self {
+        let barred = if record.target.is_root() {
+            Some(Barred::NoHost("says that the service is not offered here"))
+        } else if record.port == 0 {
+            Some(Barred::NoHost("port 0"))
+        } else {
+            None
+        };
+        Self { record, addresses, redirected: None, barred }
+    }
+
+    /// The host that the record names; `None` when it names none.
+    pub(super) fn host(&self) -> Option<Host> {
+        let Service { port, target, .. } = &self.record;
+        let port = core::num::NonZeroU16::new(*port).filter(|_| !target.is_root())?;
+        Some(Host { name: HostName::Name(target.clone()), port })
+    }
+
     /// Where to ask it.
     pub(super) fn socket_addresses(&self) -> Vec<SocketAddr> {
         let at = |address: &IpAddr| SocketAddr::new(*address, self.record.port);
         self.addresses.iter().map(at).collect()
+    }
+
+    /// Whether it would be tried: one that has no address fails then.
+    fn is_tried(&self) -> bool {
+        matches!(self.barred, None | Some(Barred::NoAddress(_)))
+    }
+}
+
+impl fmt::Display for Barred {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHost(why) => f.write_str(why),
+            Self::NotAllowed(why) => why.fmt(f),
+            Self::NoAddress(why) => f.write_str(why),
+        }
     }
 }
 
@@ -83,22 +140,12 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         return Err(Problem::new(Exit::Usage, cause)
             .advise("A host answers only to those who have a product of its vendor."));
     }
-    if search.domains.is_empty() {
+    if search.domains.is_empty() && search.hosts.is_empty() {
         return Err(Problem::new(Exit::Usage, "no domain to look in")
             .advise("Name one with --domain, or with 'headcount client set-domain'."));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Problem::new(Exit::Failed, format!("cannot start: {error}")))?;
-    let work = async {
-        tokio::select! {
-            biased;
-            _ = tokio::signal::ctrl_c() => Err(Problem::new(Exit::Interrupted, "interrupted")),
-            done = discover(arguments, installed.as_ref(), &search, &resolver, output) => done,
-        }
-    };
-    runtime.block_on(work)
+    let work = discover(arguments, installed.as_ref(), &search, &resolver, output);
+    interruptible::run(work)?.unwrap_or_else(|| Err(Problem::new(Exit::Interrupted, "interrupted")))
 }
 
 /// The client, where there is one; a configuration that was named must be there.
@@ -141,7 +188,7 @@ async fn discover(
     output: Output,
 ) -> Result<Exit, Problem> {
     let mut rng = system_rng();
-    let known = installed.and_then(Installed::last_host);
+    let known = installed.and_then(Installed::last_host).map(|known| known.host.to_string());
     if !search.hosts.is_empty() {
         let hosts: Vec<_> = search.hosts.iter().map(ToString::to_string).collect();
         let by_hand = hosts.join(", ");
@@ -153,14 +200,16 @@ async fn discover(
     for domain in &search.domains {
         domains.extend(look_in(domain, search, resolver, &mut rng).await);
         if let Some(domain) = domains.last() {
-            show(domain, output);
+            show(domain, search, output);
         }
     }
     let others = look_for_others(search, resolver, &mut rng).await;
     for (name, whose) in &others {
         output.line(format_args!("\nAlso seen: {name}, {whose}. It is not asked."));
     }
-    let candidates = || domains.iter().filter_map(|at| at.found.as_ref().ok()).flat_map(|at| &at.1);
+    let candidates = || {
+        domains.iter().filter_map(|at| at.found.as_ref().ok()).flat_map(|found| &found.candidates)
+    };
     let mut checked = Vec::new();
     if let (true, Some(installed)) = (arguments.check, installed) {
         checked = check::all(installed, search, candidates(), resolver, output).await?;
@@ -172,13 +221,19 @@ async fn discover(
         "other_services": others.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>(),
         "checked": arguments.check.then(|| checked.iter().map(Checked::document).collect::<Vec<_>>()),
     });
-    if candidates().any(|candidate| candidate.barred.is_none()) {
-        output.document(&document);
-        return Ok(Exit::Done);
+    let by_hand = search.hosts.iter().any(|host| search.asked_as(&host.name).is_ok());
+    if !by_hand && !candidates().any(|candidate| candidate.barred.is_none()) {
+        return Err(Problem::new(Exit::NobodyAnswered, "there is no host that would be asked")
+            .advise("A host publishes itself with 'headcount host dns publish'.")
+            .with_details(document));
     }
-    Err(Problem::new(Exit::NobodyAnswered, "DNS names no host that would be asked")
-        .advise("A host publishes itself with 'headcount host dns publish'.")
-        .with_details(document))
+    if arguments.check && !checked.iter().any(Checked::counts) {
+        return Err(Problem::new(Exit::NobodyAnswered, "no host gave an answer that counts")
+            .advise("The reason of each is above, or in \"checked\".")
+            .with_details(document));
+    }
+    output.document(&document);
+    Ok(Exit::Done)
 }
 
 /// Asks for a domain's hosts and brings them into the order in which they would be tried.
@@ -190,70 +245,88 @@ async fn look_in(
 ) -> Option<Domain> {
     let service = DomainName::service(&search.service, search.transport.into(), domain).ok()?;
     let query = Query::new(RecordType::Srv, &service, rng);
-    let answered = resolver.ask(&query, |message| {
-        let answer = query.answer(message)?;
-        let records = answer.services().map(|record| {
-            let addresses = answer.addresses(&record.target).map(|at| at.ip).collect();
-            (record, addresses)
-        });
-        Ok(records.collect::<Vec<(Service, Vec<IpAddr>)>>())
-    });
-    let (server, records) = match answered.await {
-        Ok(answered) => answered,
-        Err(error) => return Some(Domain { service, found: Err(error) }),
+    let answered = resolver.ask(&query, |message| Ok(chosen(&query.answer(message)?, rng)));
+    let found = match answered.await {
+        Err(error) => Err(error),
+        Ok((server, (mut candidates, more))) => {
+            for candidate in &mut candidates {
+                locate(candidate, search, resolver, rng).await;
+            }
+            Ok(Found { server, candidates, more })
+        }
     };
-    let mut left: Vec<_> = records.into_iter().map(Some).collect();
-    let mut candidates = Vec::new();
-    loop {
-        let ranks = left.iter().map(|left| left.as_ref().map(|(record, _)| rank(record)));
-        let Some(next) = choose(ranks, rng) else { break };
-        let Some((record, addresses)) = left.get_mut(next).and_then(Option::take) else { break };
-        candidates.push(candidate(record, addresses, search, resolver, rng).await);
-    }
-    Some(Domain { service, found: Ok((server, candidates)) })
+    Some(Domain { service, found })
 }
 
-async fn candidate(
-    record: Service,
-    addresses: Vec<IpAddr>,
+/// The hosts of an answer that a client would keep, in an order in which it may try them, with the
+/// addresses that came along; and how many more records there are. An answer may be full of records, so
+/// the few are chosen before anything is done for each.
+fn chosen(answer: &Answer<'_>, rng: &mut impl CryptoRng) -> (Vec<Candidate>, usize) {
+    let mut left: Vec<_> = answer.services().take(RECORDS).map(Some).collect();
+    let mut candidates: Vec<Candidate> = Vec::new();
+    let mut hosts = 0_usize;
+    while hosts < LIST_LEN {
+        let ranks = left.iter().map(|left| left.as_ref().map(rank));
+        let Some(next) = choose(ranks, rng) else { break };
+        let Some(record) = left.get_mut(next).and_then(Option::take) else { break };
+        let is_same = |earlier: &Candidate| {
+            (&earlier.record.target, earlier.record.port) == (&record.target, record.port)
+        };
+        if candidates.iter().any(is_same) {
+            continue;
+        }
+        let candidate = Candidate::new(record, Vec::new());
+        hosts = hosts.saturating_add(candidate.host().is_some().into());
+        candidates.push(candidate);
+    }
+    for candidate in candidates.iter_mut().filter(|candidate| candidate.barred.is_none()) {
+        let addresses = answer.addresses(&candidate.record.target).take(ADDRESSES);
+        candidate.addresses = addresses.map(|address| address.ip).collect();
+    }
+    let beyond = answer.services().count().saturating_sub(left.len());
+    (candidates, left.iter().flatten().count().saturating_add(beyond))
+}
+
+/// Finds out at which name and addresses a host is asked, or why it is not.
+async fn locate(
+    candidate: &mut Candidate,
     search: &HostSearch,
     resolver: &Resolver,
     rng: &mut impl CryptoRng,
-) -> Candidate {
-    let settings = search.settings();
-    let mut candidate = Candidate { host: None, record, addresses, redirected: None, barred: None };
-    let Some(port) = core::num::NonZeroU16::new(candidate.record.port) else {
-        return Candidate { barred: Some("port 0".into()), ..candidate };
+) {
+    let Some(Host { name, .. }) = candidate.host() else { return };
+    let asked = match search.asked_as(&name) {
+        Ok(asked) => asked,
+        Err(why) => {
+            candidate.barred = Some(Barred::NotAllowed(why));
+            return;
+        }
     };
-    if candidate.record.target.is_root() {
-        return Candidate { barred: Some("says that there is no host here".into()), ..candidate };
-    }
-    let name = HostName::Name(candidate.record.target.clone());
-    candidate.host = Some(Host { name: name.clone(), port });
-    let asked = match redirected(&name, settings.redirects) {
-        Ok(asked) => asked.clone(),
-        Err(error) => return Candidate { barred: Some(error.to_string()), ..candidate },
-    };
-    if asked != name {
+    if *asked != name {
         candidate.addresses.clear();
         candidate.redirected = Some(asked.clone());
     }
-    if !settings.trusted.has_name(&asked) {
-        return Candidate { barred: Some("is none of the trusted hosts".into()), ..candidate };
-    }
     if candidate.addresses.is_empty() {
-        let looked_up = match &asked {
+        let looked_up = match asked {
             HostName::Address(address) => Ok(vec![*address]),
             HostName::Name(name) => resolver.addresses(name, rng).await,
         };
-        candidate.barred = match &looked_up {
-            Ok(addresses) if addresses.is_empty() => Some("has no address".into()),
-            Ok(_) => None,
-            Err(error) => Some(format!("has no address: {error}")),
-        };
-        candidate.addresses = looked_up.unwrap_or_default();
+        match addresses(looked_up) {
+            Ok(addresses) => candidate.addresses = addresses,
+            Err(why) => candidate.barred = Some(Barred::NoAddress(why)),
+        }
     }
-    candidate
+}
+
+/// The addresses that are tried, or why there is none.
+pub(super) fn addresses(
+    looked_up: Result<Vec<IpAddr>, ResolveError>,
+) -> Result<Vec<IpAddr>, String> {
+    match looked_up {
+        Ok(addresses) if addresses.is_empty() => Err("has no address".into()),
+        Ok(addresses) => Ok(addresses.into_iter().take(ADDRESSES).collect()),
+        Err(error) => Err(format!("has no address: {error}")),
+    }
 }
 
 /// Records of other activation services in the same domains.
@@ -280,24 +353,30 @@ const fn rank(record: &Service) -> Rank {
     Rank { priority: record.priority, weight: record.weight }
 }
 
-fn show(domain: &Domain, output: Output) {
+fn show(domain: &Domain, search: &HostSearch, output: Output) {
     let service = &domain.service;
-    let (server, candidates) = match &domain.found {
+    let Found { server, candidates, more } = match &domain.found {
         Ok(found) => found,
         Err(error) => {
             output.line(format_args!("\n{service}: {error}."));
             return;
         }
     };
-    let count = match candidates.len() {
-        0 => "no host".into(),
-        1 => "1 host".into(),
-        hosts => format!("{hosts} hosts, to be tried in this order"),
-    };
-    output.line(format_args!("\n{service}: {count} ({server} says so)"));
-    for (place, candidate) in candidates.iter().enumerate() {
-        let place = place.saturating_add(1);
-        output.line(format_args!("  {place}. {}", line(candidate, candidates)));
+    let tally = Tally::of(candidates.iter().map(|candidate| candidate.record.clone()), search);
+    let order = if tally.allowed > 1 { ", to be tried in this order" } else { "" };
+    output.line(format_args!("\n{service}: {}{order} ({server} says so)", tally.words()));
+    let mut place = 0_usize;
+    for candidate in candidates {
+        let number = if candidate.is_tried() {
+            place = place.saturating_add(1);
+            format!("{place}.")
+        } else {
+            "-".into()
+        };
+        output.line(format_args!("  {number:2} {}", line(candidate, candidates)));
+    }
+    if *more > 0 {
+        output.line(format_args!("  and {more} more records, whose hosts are not tried"));
     }
 }
 
@@ -320,17 +399,18 @@ fn line(candidate: &Candidate, all: &[Candidate]) -> String {
 fn document(domain: &Domain) -> Value {
     match &domain.found {
         Err(error) => json!({ "service": domain.service.to_string(), "error": error.to_string() }),
-        Ok((server, candidates)) => json!({
+        Ok(Found { server, candidates, more }) => json!({
             "service": domain.service.to_string(),
             "server": server.to_string(),
+            "not_tried": more,
             "hosts": candidates.iter().map(|candidate| json!({
-                "host": candidate.host.as_ref().map(ToString::to_string),
+                "host": candidate.host().map(|host| host.to_string()),
                 "priority": candidate.record.priority,
                 "weight": candidate.record.weight,
                 "ttl": candidate.record.ttl,
                 "addresses": candidate.addresses,
                 "redirected_to": candidate.redirected.as_ref().map(ToString::to_string),
-                "not_asked": candidate.barred,
+                "not_asked": candidate.barred.as_ref().map(ToString::to_string),
             })).collect::<Vec<_>>(),
         }),
     }

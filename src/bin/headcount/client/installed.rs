@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use headcount::client::{Client, IMAGE_LEN, Machine, Product};
-use headcount::daemon::files::{self, FileError, Secrecy};
+use headcount::daemon::files::{self, FileError};
 use headcount::daemon::{
     ClientConfig, HostSearch, MachineFacts, ProductFile, Resolver, Transport, parse_host,
 };
@@ -17,6 +17,7 @@ use headcount::wire::{ApplicationId, Name};
 use rand_core::CryptoRng;
 
 use super::ConfigArgument;
+use super::last_host::LastHost;
 use crate::output::{Exit, Problem};
 
 /// How long one command waits for another that works on the same state, as the authority's do.
@@ -24,7 +25,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// Hosts of a list in DNS that are tried; of more, the first ones in the order of RFC 2782.
-const LIST_LEN: usize = 32;
+pub(super) const LIST_LEN: usize = 32;
 
 /// The client of this program: it finds its hosts by itself.
 pub(super) type FindingClient<'a> = Client<'a, VerifyingKey, Finder<'a, LIST_LEN>>;
@@ -116,8 +117,8 @@ impl Installed {
     ) -> Result<FindingClient<'a>, Problem> {
         let machine = self.machine(product.application_id);
         let mut finder = Finder::new(settings);
-        if let Some(host) = self.last_host().and_then(|host| host.parse().ok()) {
-            finder.remember(host, &[]);
+        if let Some(LastHost { host, addresses }) = self.last_host() {
+            finder.remember(host, &addresses);
         }
         match &state.image {
             None => Ok(Client::new_with(product, machine, finder, now, rng)),
@@ -127,17 +128,15 @@ impl Installed {
     }
 
     /// The host that answered last, for the next run.
-    pub(super) fn last_host(&self) -> Option<String> {
-        let bytes = files::read(&self.folder.join("last-host")).ok()?;
-        String::from_utf8(bytes).ok().map(|text| text.trim().to_owned())
+    pub(super) fn last_host(&self) -> Option<LastHost> {
+        LastHost::read(&self.folder)
     }
 
-    pub(super) fn remember_host(&self, host: &str) -> Result<(), FileError> {
-        if self.last_host().as_deref() == Some(host) {
-            return Ok(());
-        }
-        let line = format!("{host}\n");
-        files::write(&self.folder.join("last-host"), line.as_bytes(), Secrecy::Public)
+    /// Keeps the host that the client remembers, and where it was.
+    pub(super) fn remember_host(&self, client: &FindingClient<'_>) -> Result<(), FileError> {
+        let Some(host) = client.hosts().remembered().cloned() else { return Ok(()) };
+        let addresses = client.hosts().remembered_addresses().to_vec();
+        LastHost { host, addresses }.write(&self.folder)
     }
 
     fn lock(&self) -> Result<File, Problem> {

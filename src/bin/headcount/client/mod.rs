@@ -4,10 +4,14 @@ mod activate;
 mod asked;
 mod check;
 mod discover;
+mod edit;
 mod init;
 mod installed;
+mod interruptible;
+mod last_host;
 mod report;
 mod set;
+mod tally;
 
 use std::path::PathBuf;
 

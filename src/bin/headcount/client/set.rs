@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use headcount::daemon::files::{self, FileError, Secrecy};
+use headcount::daemon::files::{self, FileError};
 use headcount::daemon::{ClientConfig, parse_domain, parse_host};
 use serde_json::json;
-use toml_edit::{Array, DocumentMut, value};
 
-use super::ConfigArgument;
+use super::last_host::LastHost;
+use super::{ConfigArgument, edit};
 use crate::output::{Exit, Output, Problem};
 
 /// Set the hosts to ask, in this order; hosts in DNS are not looked for then.
@@ -73,12 +73,11 @@ pub(super) fn clear_host(arguments: &ClearHostArguments, output: Output) -> Resu
 
 pub(super) fn domain(arguments: &DomainArguments, output: Output) -> Result<Exit, Problem> {
     let DomainArguments { domains, config } = arguments;
-    for domain in domains {
-        parse_domain(domain).map_err(usage)?;
-    }
+    let full = domains.iter().map(|domain| parse_domain(domain).map(|domain| domain.to_string()));
+    let full: Vec<_> = full.collect::<Result<_, _>>().map_err(usage)?;
     let config = set(config, "domains", Some(domains))?;
-    output.document(&json!({ "domains": domains, "hosts": config.hosts }));
-    output.line(format_args!("Looks for hosts in {} from now on.", domains.join(", then ")));
+    output.document(&json!({ "domains": full, "hosts": config.hosts }));
+    output.line(format_args!("Looks for hosts in {} from now on.", full.join(", then ")));
     if !config.hosts.is_empty() {
         output.line(
             "But hosts are set by hand, which come first: see 'headcount client clear-host'.",
@@ -102,7 +101,8 @@ fn usage(reason: String) -> Problem {
     Problem::new(Exit::Usage, reason)
 }
 
-/// Sets a list of the configuration, or takes it out. Returns the configuration as it is then.
+/// Sets a list of the configuration, or takes it out, and forgets who answered last: that host may be
+/// none of those that are meant now. Returns the configuration as it is then.
 fn set(
     argument: &ConfigArgument,
     key: &str,
@@ -113,18 +113,15 @@ fn set(
     ClientConfig::read(&path)?;
     let text = String::from_utf8(files::read(&path)?)
         .map_err(|error| FileError::new(&path, "cannot understand", error))?;
-    let mut document: DocumentMut =
-        text.parse().map_err(|error| FileError::new(&path, "cannot understand", error))?;
-    match list {
-        Some(list) => {
-            document.insert(key, value(list.iter().collect::<Array>()));
-        }
-        None => {
-            document.remove(key);
-        }
-    }
-    files::write(&path, document.to_string().as_bytes(), Secrecy::Public)?;
-    Ok(ClientConfig::read(&path)?)
+    let edited = match list {
+        Some(list) => edit::with_list(&text, key, list),
+        None => edit::without(&text, key),
+    };
+    let edited = edited.map_err(|error| FileError::new(&path, "cannot understand", error))?;
+    files::rewrite(&path, edited.as_bytes())?;
+    let config = ClientConfig::read(&path)?;
+    LastHost::forget(&config.state_folder())?;
+    Ok(config)
 }
 
 fn file(config: &Path) -> PathBuf {
