@@ -24,16 +24,16 @@ const BIND: [&str; 3] = ["named", "dig", "tsig-keygen"];
 const TCP: &str = "_headcount._tcp.example.org";
 const UDP: &str = "_headcount._udp.example.org";
 
-/// What the administrator's guide says to write.
-const POLICY: &str = "update-policy {
-    grant \"hosts\" name _headcount._tcp.example.org. SRV;
-    grant \"hosts\" name _headcount._udp.example.org. SRV;
-    grant \"hosts\" subdomain hosts.example.org. A AAAA;
-};";
+/// The administrator's guide.
+const GUIDE: &str = include_str!("../docs/dns.md");
 const OTHER_POLICY: &str = "update-policy { grant \"hosts\" zonesub SRV A AAAA; };";
 
+/// The zone of the guide, with the policy that it says to write.
 fn zone(records: &str) -> Zone<'_> {
-    Zone { name: "example.org", records, updates: POLICY }
+    let start = GUIDE.find("update-policy {").unwrap();
+    let (policy, _) = GUIDE[start..].split_once("    };").unwrap();
+    let updates = Box::leak(format!("{policy}}};").into_boxed_str());
+    Zone { name: "example.org", records, updates }
 }
 
 fn two_zones() -> NameServer {
@@ -407,12 +407,118 @@ fn a_key_that_everybody_may_read_or_that_is_none_is_refused() {
     assert!(!format!("{ended:?}").contains(secret));
     site.file("host/dns.key", key("hmac-sha256"));
     Command::new("chmod").arg("0644").arg(site.join("host/dns.key")).status().unwrap();
-    for verb in [&["dns", "publish"][..], &["run"]] {
-        let arguments = [&["host"][..], verb, &["--config", "host"]].concat();
-        let ended =
-            site.run(&arguments).expect(2).says("every user of this machine may read this key");
-        assert!(!format!("{ended:?}").contains(secret));
+    let ended =
+        dns(&site, "publish", &[]).expect(2).says("every user of this machine may read this key");
+    assert!(!format!("{ended:?}").contains(secret));
+}
+
+#[test]
+fn a_host_whose_key_file_is_missing_serves_and_publishes_when_it_comes() {
+    if !can_run(&BIND) {
+        return;
     }
+    let server = two_zones();
+    let (address, key) = (server.address(), "host/dns.key");
+    let domain = format!(
+        "[[dns.publish]]\ndomain = \"example.org\"\nserver = \"{address}\"\nkey_file = \"dns.key\"\n"
+    );
+    let site = site_of("a.example.org", &[domain]);
+    machine(&site, "m");
+    let host = run(&site);
+    activate(&site, "m", &host.tcp, "tcp").expect(0);
+    let says = |text: &str| {
+        eventually(text, || {
+            let log = log(&site);
+            log.lines().any(|l| l.contains("retry_in_s") && l.contains(text)).then_some(())
+        });
+    };
+    says("not published in DNS: cannot read ");
+    // Switched off and on, it tries at once and not in its time.
+    let again = || {
+        dns(&site, "off", &[]).expect(0);
+        // Longer than the second after which a host looks at the switch.
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        dns(&site, "on", &[]).expect(0);
+    };
+    site.file(key, std::fs::read_to_string(server.key("hosts")).unwrap());
+    Command::new("chmod").arg("0644").arg(site.join(key)).status().unwrap();
+    again();
+    says("every user of this machine may read this key");
+    activate(&site, "m", &host.udp, "udp").expect(0);
+    Command::new("chmod").arg("0600").arg(site.join(key)).status().unwrap();
+    again();
+    expect_records(&server, TCP, &[&format!("0 10 {} a.example.org.", port(&host.tcp))]);
+    host.stop();
+    assert!(server.dig("SRV", TCP).is_empty());
+}
+
+/// The command that runs a site's host on a machine with a short name and this `/etc/resolv.conf`; `None`
+/// where the system does not let a test make one.
+fn elsewhere(site: &Folder, resolv_conf: &str) -> Option<Command> {
+    let made = Command::new("unshare").args(["-rmu", "true"]).status();
+    if !made.is_ok_and(|status| status.success()) {
+        eprintln!("!!! SKIPPED: no namespaces here");
+        return None;
+    }
+    site.file("resolv.conf", resolv_conf);
+    let script = "echo lonely > /proc/sys/kernel/hostname && \
+                  mount --bind resolv.conf /etc/resolv.conf && exec \"$0\" \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-rmu", "sh", "-c", script, env!("CARGO_BIN_EXE_headcount")]);
+    command.args(["host", "run", "--config", "host"]).current_dir(site.path());
+    command.stderr(std::fs::File::create(site.join("log")).unwrap());
+    Some(command)
+}
+
+#[test]
+fn a_host_on_a_machine_without_a_domain_serves() {
+    let domain = "[[dns.publish]]\ndomain = \"example.org\"\n";
+    let site = site_of("", &[domain.into()]);
+    machine(&site, "m");
+    let Some(mut command) = elsewhere(&site, "") else { return };
+    let host = Host::start(&mut command);
+    activate(&site, "m", &host.tcp, "tcp").expect(0);
+    eventually("it says why", || {
+        log(&site).contains("this machine has no name with a domain").then_some(())
+    });
+    host.stop();
+}
+
+#[test]
+fn a_look_up_without_an_answer_does_not_hold_up_the_end() {
+    let Ok(resolver) = UdpSocket::bind("127.0.0.77:53") else {
+        eprintln!("!!! SKIPPED: port 53 is not for this user");
+        return;
+    };
+    let domain = "[[dns.publish]]\ndomain = \"example.org\"\nserver = \"ns.example.net\"\n";
+    let site = site_of("a.example.org", &[domain.into()]);
+    let silent = "nameserver 127.0.0.77\noptions timeout:30 attempts:2\n";
+    let Some(mut command) = elsewhere(&site, silent) else { return };
+    let host = Host::start(&mut command);
+    let mut buffer = [0; 512];
+    resolver.recv(&mut buffer).unwrap();
+    host.stop();
+    assert!(log(&site).contains("stopped"), "{}", log(&site));
+    // It was over before the question, for addresses of two kinds, was repeated.
+    resolver.set_nonblocking(true).unwrap();
+    let more = std::iter::from_fn(|| resolver.recv(&mut buffer).ok()).count();
+    assert!(more <= 1, "{more}");
+}
+
+#[test]
+fn the_way_without_updates_needs_no_name_server() {
+    let site = site_of(
+        "licences.example.org",
+        &["[[dns.publish]]\ndomain = \"example.org\"\nweight = 30\n".into()],
+    );
+    let config = site.join("host/host.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("127.0.0.1:0", "127.0.0.1:1688")).unwrap();
+    let off = dns(&site, "off", &["--json"]).expect(0).json();
+    assert_eq!((&off["on"], &off["domains"]), (&false.into(), &serde_json::json!([])));
+    let printed = dns(&site, "print", &[]).expect(0).stdout;
+    assert_eq!(printed.matches(" SRV 0 30 1688 ").count(), 2, "{printed}");
+    assert!(GUIDE.contains(printed.trim()), "{printed}");
 }
 
 #[test]
@@ -460,10 +566,10 @@ fn addresses_are_published_under_the_hosts_name_and_only_added_ones_removed() {
     if !can_run(&BIND) {
         return;
     }
-    let manual = "a.hosts.example.org. A 192.0.2.200";
+    let manual = "licences.example.org. A 192.0.2.200";
     let server = NameServer::bind(&["hosts"], &[zone(manual)]);
     let site =
-        site_of("a.hosts.example.org", &[publish(&server, "example.org", "addresses = true")]);
+        site_of("licences.example.org", &[publish(&server, "example.org", "addresses = true")]);
     let config = site.join("host/host.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     let port = free_port();
@@ -473,18 +579,18 @@ fn addresses_are_published_under_the_hosts_name_and_only_added_ones_removed() {
     let mut expected: Vec<_> = own.iter().map(|ip| ip.as_str().unwrap().to_owned()).collect();
     expected.push("192.0.2.200".into());
     expected.sort();
-    assert_eq!(server.dig("A", "a.hosts.example.org"), expected);
+    assert_eq!(server.dig("A", "licences.example.org"), expected);
     let printed = dns(&site, "print", &[]).expect(0).stdout;
-    let lines = printed.lines().filter(|line| line.starts_with("a.hosts.example.org. 3600 IN A "));
+    let lines = printed.lines().filter(|line| line.starts_with("licences.example.org. 3600 IN A "));
     assert_eq!(lines.count(), own.len());
     dns(&site, "withdraw", &[]).expect(0);
-    assert_eq!(server.dig("A", "a.hosts.example.org"), ["192.0.2.200"]);
+    assert_eq!(server.dig("A", "licences.example.org"), ["192.0.2.200"]);
     // Elsewhere they cannot be.
     std::fs::write(
         &config,
         std::fs::read_to_string(&config)
             .unwrap()
-            .replace("a.hosts.example.org", "a.elsewhere.example"),
+            .replace("licences.example.org", "a.elsewhere.example"),
     )
     .unwrap();
     let elsewhere = dns(&site, "publish", &[]);
@@ -538,7 +644,7 @@ async fn a_wrong_clock_is_told_with_its_error() {
     let ports = Ports { tcp: [1_688].into(), udp: [].into() };
     let clock: Arc<dyn Clock> = Arc::new(Off(SystemClock::start(), 1_000));
     let publications = Publications::new(&config, &ports, &clock).unwrap();
-    let error = publications.each[0].publish().await.unwrap_err();
+    let error = publications.ready().unwrap()[0].publish().await.unwrap_err();
     let PublishError::Dns(error) = error else { panic!("{error}") };
     let text = error.to_string();
     assert!(text.contains("this machine's clock is ") && text.contains(" s ahead of"), "{text}");
@@ -547,6 +653,6 @@ async fn a_wrong_clock_is_told_with_its_error() {
     assert!(server.dig("SRV", TCP).is_empty());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let publications = Publications::new(&config, &ports, &clock).unwrap();
-    publications.each[0].publish().await.unwrap();
+    publications.ready().unwrap()[0].publish().await.unwrap();
     assert_eq!(server.dig("SRV", TCP), ["0 10 1688 a.example.org."]);
 }

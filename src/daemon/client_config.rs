@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::exchange::Transport;
 use super::files::{self, FileError};
 use super::host_search::{HostSearch, TrustedHosts, parse_domain, parse_host};
-use super::machine::MachineFacts;
+use super::machine::{MachineFacts, whole_name};
 use super::product_file::ProductFile;
 use super::resolver::{Resolver, parse_dns_server};
 use crate::discovery::{DomainName, SERVICE};
@@ -157,7 +157,7 @@ impl ClientConfig {
             Some(domains) => {
                 domains.iter().map(|name| parse_domain(name)).collect::<Result<_, _>>()?
             }
-            None => resolver.domains(machine),
+            None => resolver.domains(&whole_name(machine)),
         };
         if let Some(server) = &self.dns_server {
             resolver = resolver.with_server(parse_dns_server(server)?);

@@ -167,13 +167,17 @@ pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
 /// Takes the lock of a folder, which is held for as long as the file lives; `None` while another
 /// process has it. The system releases it when its holder ends, however that ends.
 pub(super) fn try_lock(folder: &Path) -> Result<Option<File>, FileError> {
-    let path = folder.join("lock");
-    let fail = |error: io::Error| FileError::new(&path, "cannot lock", error);
+    try_lock_file(&folder.join("lock"))
+}
+
+/// Takes a lock that is this file's, as [`try_lock`] does a folder's.
+pub(super) fn try_lock_file(path: &Path) -> Result<Option<File>, FileError> {
+    let fail = |error: io::Error| FileError::new(path, "cannot lock", error);
     let mut options = OpenOptions::new();
     options.create(true).write(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, storage::OWNER_ONLY);
-    let file = options.open(&path).map_err(fail)?;
+    let file = options.open(path).map_err(fail)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -57,6 +57,28 @@ impl MachineFacts {
     }
 }
 
+/// A machine's name with its domain, where it is short and `/etc/hosts` knows the whole one, as on
+/// Debian (`127.0.1.1 lic1.corp.example lic1`); else as it is.
+#[must_use]
+pub fn whole_name(name: &str) -> String {
+    let hosts = super::files::read(Path::new("/etc/hosts")).unwrap_or_default();
+    let whole = whole_name_in(&String::from_utf8_lossy(&hosts), name);
+    whole.unwrap_or_else(|| name.to_string())
+}
+
+/// The whole name of a short one, by the lines of such a file: the first name of the first line that
+/// has it and begins with a whole one.
+fn whole_name_in(hosts: &str, short: &str) -> Option<String> {
+    if short.contains('.') {
+        return None;
+    }
+    hosts.lines().find_map(|line| {
+        let mut names = line.split('#').next()?.split_whitespace().skip(1);
+        let first = names.next().filter(|first| first.contains('.'))?;
+        names.any(|name| name.eq_ignore_ascii_case(short)).then(|| first.to_string())
+    })
+}
+
 /// A file's content without white space around it; `None` when there is nothing.
 fn read(path: &Path) -> Option<Vec<u8>> {
     let bytes = fs::read(path).ok()?;
@@ -91,4 +113,30 @@ fn processor() -> Option<Vec<u8>> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     Some(line.to_string().into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::Resolver;
+
+    #[test]
+    fn a_short_name_gets_its_domain_from_hosts() {
+        let hosts = "127.0.0.1 localhost\n# 192.0.2.1 no.example kms\n127.0.0.1 lic1 lic1.local\n\
+                     127.0.1.1\tlic1.corp.example\tlic1\n192.0.2.7  KMS.corp.example Kms x # y\n";
+        for (short, whole) in [
+            ("lic1", Some("lic1.corp.example")),
+            ("kms", Some("KMS.corp.example")),
+            ("localhost", None),
+            ("y", None),
+            ("kms.example.net", None),
+            ("", None),
+        ] {
+            assert_eq!(whole_name_in(hosts, short).as_deref(), whole, "{short}");
+        }
+        // A client looks for hosts in its domain.
+        let machine = whole_name_in(hosts, "lic1").unwrap();
+        let domains = Resolver::of_resolv_conf(b"").domains(&machine);
+        assert_eq!(domains, ["corp.example".parse().unwrap()]);
+    }
 }

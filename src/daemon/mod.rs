@@ -34,7 +34,7 @@ pub use host_state::{
     DaemonHost, HostFiles, HostLock, HostMemory, LoadedState, POOL_CAPACITY, SOURCES, StateError,
     all_roots, is_for,
 };
-pub use machine::MachineFacts;
+pub use machine::{MachineFacts, whole_name};
 pub use open_files::raise_open_files;
 pub use product_file::{PRODUCT_FILE_HEADER, ProductFile, RootKey};
 pub use resolver::{DNS_PORT, ResolveError, Resolver, parse_dns_server};

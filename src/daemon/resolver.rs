@@ -90,6 +90,11 @@ impl Resolver {
         &self.servers
     }
 
+    /// The domains that the system adds to short names.
+    pub(crate) fn search(&self) -> &[DomainName] {
+        &self.search
+    }
+
     /// The machine's own domain, where its name has one, and those of the search list.
     #[must_use]
     pub fn domains(&self, machine: &str) -> Vec<DomainName> {

@@ -1,6 +1,5 @@
 //! The `[dns]` of `host.toml`: whether, where and how a host publishes itself.
 
-use core::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -9,9 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::name::{self, DnsName, Named as _};
 use super::records::Owners;
+use crate::daemon::{DNS_PORT, parse_dns_server};
 
-/// Port of name servers.
-const PORT: u16 = 53;
 /// The longest time to live that a record may have (RFC 2181, section 8).
 const LONGEST_TTL: u32 = i32::MAX.cast_unsigned();
 /// Labels of a name with a domain, counting the root.
@@ -143,16 +141,15 @@ impl PublishIn {
 /// A name server with its port: 53 where none is given.
 pub(super) fn with_port(server: &str) -> Result<String, String> {
     let bare = server.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(server);
-    if let Ok(address) = bare.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(address, PORT).to_string());
-    }
-    if server.parse::<SocketAddr>().is_ok_and(|address| address.port() != 0) {
-        return Ok(server.to_string());
+    if let Ok(address) = parse_dns_server(bare)
+        && address.port() != 0
+    {
+        return Ok(address.to_string());
     }
     let no_server =
         || std::format!("server = \"{server}\": an address or name, and :PORT after it, please");
     let (name, port) = match server.rsplit_once(':') {
-        None => (server, PORT),
+        None => (server, DNS_PORT),
         Some((name, port)) => (name, port.parse().map_err(|_| no_server())?),
     };
     match name::parse(name) {

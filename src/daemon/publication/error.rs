@@ -105,6 +105,8 @@ pub enum PublicationError {
     },
     /// The records are too many for a message.
     TooLong,
+    /// The machine has no name with a domain, and none is configured.
+    NoName,
 }
 
 impl fmt::Display for PublicationError {
@@ -169,6 +171,7 @@ impl fmt::Display for PublicationError {
                 write!(f, "the host's name {target} is not in the zone {zone}")
             }
             Self::TooLong => f.write_str("these are too many records for one message"),
+            Self::NoName => f.write_str("this machine has no name with a domain"),
         }
     }
 }
@@ -214,6 +217,7 @@ impl PublicationError {
                 "Take 'addresses' away for this domain: publish them where the name belongs."
             }
             Self::TooLong => "Listen on fewer ports.",
+            Self::NoName => "Set 'target' under [dns] in host.toml, or give the machine a domain.",
         }
     }
 }
@@ -223,6 +227,8 @@ impl PublicationError {
 pub enum PublishError {
     /// The name server.
     Dns(PublicationError),
+    /// The file of the TSIG key.
+    Key(FileError),
     /// What the host has to remember of it.
     File(FileError),
 }
@@ -243,7 +249,7 @@ impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dns(error) => error.fmt(f),
-            Self::File(error) => error.fmt(f),
+            Self::Key(error) | Self::File(error) => error.fmt(f),
         }
     }
 }
@@ -256,6 +262,9 @@ impl PublishError {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Dns(error) => error.advice(),
+            Self::Key(_) => {
+                "Copy the key file from the name server, for the host's user alone: chmod 600."
+            }
             Self::File(_) => "Is the state folder this user's, and the disk not full?",
         }
     }

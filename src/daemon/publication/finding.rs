@@ -1,7 +1,6 @@
 //! Which server takes updates of a domain, and in which zone.
 
 use core::net::SocketAddr;
-use std::path::Path;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
@@ -11,11 +10,10 @@ use super::dialogue::NameServer;
 use super::error::PublicationError;
 use super::message;
 use super::name::{self, DnsName, Named as _};
-use crate::daemon::MachineFacts;
+use crate::daemon::machine::whole_name;
+use crate::daemon::{MachineFacts, Resolver};
+use crate::discovery::DomainName;
 use crate::os::Clock;
-
-/// What the system knows of resolvers and domains.
-const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// The zone of a domain, by a server's own word.
 pub(super) async fn zone(
@@ -49,39 +47,23 @@ pub(super) async fn primary(
     Err(PublicationError::NoServer { domain: domain.to_string(), reason })
 }
 
-/// The system's resolvers.
+/// The system's resolvers, as clients read them.
 pub(super) fn resolvers() -> Vec<SocketAddr> {
-    let config = resolv_conf().unwrap_or_default();
-    config.nameservers.iter().map(|address| SocketAddr::new(address.into(), 53)).collect()
-}
-
-fn resolv_conf() -> Option<resolv_conf::Config> {
-    let bytes = std::fs::read(RESOLV_CONF).ok()?;
-    resolv_conf::Config::parse(bytes).ok()
+    Resolver::of_system().servers().to_vec()
 }
 
 /// This machine's whole name: its host name, with the domain that `/etc/hosts` or else the resolver's
 /// configuration gives it. `None` when neither does.
 pub(super) fn machine_name() -> Option<DnsName> {
-    let short = MachineFacts::of_this_machine().name;
-    let hosts = std::fs::read_to_string(Path::new("/etc/hosts")).unwrap_or_default();
-    let config = resolv_conf().unwrap_or_default();
-    let domain = config.get_last_search_or_domain().next().map(ToString::to_string);
-    name::parse(&full_name(&short, &hosts, domain.as_deref())?).ok()
+    let name = whole_name(&MachineFacts::of_this_machine().name);
+    name::parse(&in_first_domain(name, Resolver::of_system().search())?).ok()
 }
 
-fn full_name(short: &str, hosts: &str, domain: Option<&str>) -> Option<String> {
-    if short.contains('.') {
-        return Some(short.to_string());
+fn in_first_domain(name: String, search: &[DomainName]) -> Option<String> {
+    if name.is_empty() || name.contains('.') {
+        return Some(name).filter(|name| !name.is_empty());
     }
-    let of_hosts = hosts.lines().find_map(|line| {
-        let line = line.split('#').next()?;
-        let names: Vec<_> = line.split_whitespace().skip(1).collect();
-        let first = names.first().filter(|first| first.contains('.'))?;
-        names.contains(&short).then(|| (*first).to_string())
-    });
-    let in_domain = || domain.map(|domain| std::format!("{short}.{domain}"));
-    of_hosts.or_else(in_domain).filter(|_| !short.is_empty())
+    search.first().map(|domain| std::format!("{name}.{domain}"))
 }
 
 #[cfg(test)]
@@ -99,16 +81,15 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_has_its_name_from_hosts_or_else_from_the_search_list() {
-        let hosts = "127.0.0.1 localhost\n# 192.0.2.1 no.example kms\n192.0.2.7  KMS.corp.example kms x # y\n";
-        for (short, hosts, domain, full) in [
-            ("kms", hosts, Some("example.org"), Some("KMS.corp.example")),
-            ("kms", "127.0.0.1 kms kms.local\n", Some("example.org"), Some("kms.example.org")),
-            ("localhost", hosts, None, None),
-            ("kms.example.net", hosts, None, Some("kms.example.net")),
-            ("", hosts, Some("example.org"), None),
+    fn a_short_name_is_in_the_first_domain_of_the_search_list() {
+        let resolver = Resolver::of_resolv_conf(b"nonsense\nsearch example.org example.net\n");
+        for (given, search, full) in [
+            ("kms", resolver.search(), Some("kms.example.org")),
+            ("kms.example.net", resolver.search(), Some("kms.example.net")),
+            ("kms", &[], None),
+            ("", resolver.search(), None),
         ] {
-            assert_eq!(full_name(short, hosts, domain).as_deref(), full, "{short}");
+            assert_eq!(in_first_domain(given.into(), search).as_deref(), full, "{given}");
         }
     }
 

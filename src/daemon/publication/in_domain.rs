@@ -1,56 +1,34 @@
 //! A host's publication in one domain: look what is there, plan, change, and remember.
 
-use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::string::{String, ToString};
-use std::sync::Arc;
 use std::vec::Vec;
 
 use domain::base::iana::Rtype;
 use tokio::net::lookup_host;
 
 use super::addresses;
-use super::config::{self, PublishIn};
+use super::config;
+use super::configured::Configured;
 use super::dialogue::NameServer;
 use super::error::{PublicationError, PublishError};
 use super::finding;
 use super::key_file::TsigKey;
-use super::memory::Memory;
 use super::message;
-use super::name::{DnsName, Named as _};
+use super::name::Named as _;
 use super::plan::{Plan, Wanted};
-use super::records::{Own, OwnAddress, Owners, Ports, Seen, ServiceRecord, TRANSPORTS, Target};
+use super::records::{Own, OwnAddress, Seen, ServiceRecord, TRANSPORTS, Target};
 use super::zone_file;
-use crate::daemon::Listen;
 use crate::daemon::files::FileError;
-use crate::os::Clock;
 
-/// The publication of a host in one domain.
-#[derive(Clone)]
+/// The publication of a host in one domain, with all that it needs.
+#[derive(Clone, Debug)]
 pub struct Publication {
-    pub(super) domain: DnsName,
-    pub(super) owners: Owners,
-    pub(super) zone: Option<DnsName>,
-    pub(super) settings: PublishIn,
+    pub(super) configured: Configured,
     pub(super) target: Target,
     pub(super) key: Option<TsigKey>,
-    pub(super) ports: Ports,
-    pub(super) listen: Vec<Listen>,
-    pub(super) memory: Memory,
-    pub(super) clock: Arc<dyn Clock>,
-}
-
-impl fmt::Debug for Publication {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Publication")
-            .field("settings", &self.settings)
-            .field("target", &self.target)
-            .field("key", &self.key)
-            .field("ports", &self.ports)
-            .finish_non_exhaustive()
-    }
 }
 
 /// What a publication, or its withdrawal, came to.
@@ -72,7 +50,7 @@ impl Publication {
     /// The domain.
     #[must_use]
     pub fn domain(&self) -> String {
-        self.domain.to_string()
+        self.configured.domain()
     }
 
     /// The host's name that is published.
@@ -93,18 +71,19 @@ impl Publication {
         self.change(&[], &BTreeSet::new()).await
     }
 
-    /// Whether this host has, or may have, records there.
-    #[must_use]
-    pub fn has_records(&self) -> bool {
-        self.memory.own(&self.domain()) != Own::default()
-    }
-
     /// What is there now, and the address of the server that says so. Each address of the server is
     /// tried until one says something.
     pub async fn look(&self) -> Result<(SocketAddr, Seen), PublicationError> {
-        let server = match &self.settings.server {
+        let server = match &self.configured.settings.server {
             Some(server) => config::with_port(server).unwrap_or_else(|_| server.clone()),
-            None => finding::primary(&finding::resolvers(), &self.domain, &*self.clock).await?,
+            None => {
+                finding::primary(
+                    &finding::resolvers(),
+                    &self.configured.domain,
+                    &*self.configured.clock,
+                )
+                .await?
+            }
         };
         let unknown = |reason: String| {
             let server = server.clone();
@@ -129,14 +108,14 @@ impl Publication {
     #[must_use]
     pub fn zone_file(&self) -> String {
         let machine = addresses::of_this_machine();
-        let addresses = addresses::listened_on(&self.listen, &machine);
+        let addresses = addresses::listened_on(&self.configured.listen, &machine);
         zone_file::write(
-            &self.domain,
-            &self.owners,
+            &self.configured.domain,
+            &self.configured.owners,
             &self.services(),
             &self.target,
             &addresses,
-            &self.settings,
+            &self.configured.settings,
         )
     }
 
@@ -145,15 +124,18 @@ impl Publication {
         services: &[ServiceRecord],
         addresses: &BTreeSet<IpAddr>,
     ) -> Result<Changed, PublishError> {
+        // Whoever else changes these records would find them, and leave them, in between.
+        let _lock = self.configured.memory.lock(&self.configured.domain()).await?;
         let (server, seen) = self.look().await?;
         let zone = &seen.zone.0;
         if !addresses.is_empty() && !self.target.0.is_within(zone) {
             let (target, zone) = (self.target.to_string(), zone.to_string());
             return Err(PublicationError::Outside { target, zone }.into());
         }
-        let remembered = self.memory.own(&self.domain());
-        let wanted = Wanted { target: &self.target, services, addresses, ttl: self.settings.ttl };
-        let plan = Plan::new(&self.owners, &seen, &remembered, &wanted);
+        let remembered = self.configured.memory.own(&self.configured.domain());
+        let wanted =
+            Wanted { target: &self.target, services, addresses, ttl: self.configured.settings.ttl };
+        let plan = Plan::new(&self.configured.owners, &seen, &remembered, &wanted);
         if !plan.changes.is_empty() {
             self.remember(remembered.and(plan.after.clone())).await?;
             self.server(server).update(zone, &plan.changes).await?;
@@ -170,7 +152,7 @@ impl Publication {
 
     /// The disk may be slow; the runtime's threads are for sockets.
     async fn remember(&self, own: Own) -> Result<(), FileError> {
-        let (memory, domain) = (self.memory.clone(), self.domain());
+        let (memory, domain) = (self.configured.memory.clone(), self.configured.domain());
         let task = tokio::task::spawn_blocking(move || memory.remember(&domain, &own));
         task.await.unwrap_or_else(|error| Err(FileError::new(Path::new(""), "cannot write", error)))
     }
@@ -179,21 +161,21 @@ impl Publication {
     #[must_use]
     pub fn services(&self) -> Vec<ServiceRecord> {
         let of = |transport| {
-            self.ports.of(transport).iter().map(move |port| ServiceRecord {
+            self.configured.ports.of(transport).iter().map(move |port| ServiceRecord {
                 transport,
-                priority: self.settings.priority,
-                weight: self.settings.weight,
+                priority: self.configured.settings.priority,
+                weight: self.configured.settings.weight,
                 port: *port,
                 target: self.target.clone(),
-                ttl: self.settings.ttl,
+                ttl: self.configured.settings.ttl,
             })
         };
         TRANSPORTS.into_iter().flat_map(of).collect()
     }
 
     fn wanted_addresses(&self, machine: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
-        if self.settings.addresses {
-            addresses::listened_on(&self.listen, machine)
+        if self.configured.settings.addresses {
+            addresses::listened_on(&self.configured.listen, machine)
         } else {
             BTreeSet::new()
         }
@@ -201,26 +183,26 @@ impl Publication {
 
     async fn look_at(&self, address: SocketAddr) -> Result<Seen, PublicationError> {
         let server = &self.server(address);
-        let zone = match &self.zone {
+        let zone = match &self.configured.zone {
             Some(zone) => zone.clone(),
-            None => finding::zone(server, &self.domain).await?,
+            None => finding::zone(server, &self.configured.domain).await?,
         };
-        let remembered = self.memory.own(&self.domain());
+        let remembered = self.configured.memory.own(&self.configured.domain());
         let is_own = |record: &ServiceRecord| {
-            let has_port = self.ports.of(record.transport).contains(&record.port);
+            let has_port = self.configured.ports.of(record.transport).contains(&record.port);
             (has_port && record.target == self.target)
                 || remembered.services.contains(&record.owned())
         };
         let (mut own, mut others) = (Vec::new(), Vec::new());
         for transport in TRANSPORTS {
-            let owner = self.owners.of(transport);
+            let owner = self.configured.owners.of(transport);
             let answer = server.query(owner, Rtype::SRV).await?;
             for record in message::services(&answer, owner, transport) {
                 if is_own(&record) { &mut own } else { &mut others }.push(record);
             }
         }
         let mut addresses = Vec::new();
-        let has_addresses = self.settings.addresses || !remembered.addresses.is_empty();
+        let has_addresses = self.configured.settings.addresses || !remembered.addresses.is_empty();
         let names = remembered.addresses.iter().map(|own| &own.name.0);
         let names: BTreeSet<_> = names.chain([&self.target.0]).collect();
         for name in names.into_iter().filter(|name| has_addresses && name.is_within(&zone)) {
@@ -235,6 +217,11 @@ impl Publication {
     }
 
     fn server(&self, address: SocketAddr) -> NameServer<'_> {
-        NameServer { address, key: self.key.as_ref(), clock: &*self.clock, recursion: false }
+        NameServer {
+            address,
+            key: self.key.as_ref(),
+            clock: &*self.configured.clock,
+            recursion: false,
+        }
     }
 }

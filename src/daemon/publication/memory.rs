@@ -1,14 +1,15 @@
 //! What a host remembers of its publication: whether it is switched off, and its own records.
 //!
 //! A record is remembered before it is sent. So a host that was cut off, or that has got another name
-//! or port meanwhile, still knows which records are its own.
+//! or port meanwhile, still knows which records are its own. A host that runs and commands by hand share
+//! the files, so nothing of them is kept here, and locks order who changes what.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use std::vec::Vec;
 
 use super::name;
@@ -19,28 +20,28 @@ use crate::daemon::files::{self, FileError, Secrecy};
 /// Records by domain.
 type Domains = BTreeMap<String, Own>;
 
-/// Two files in a host's state folder. Clones share one view of them.
+/// How long a lock is waited for. Somebody else's change of a domain waits for a name server.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is tried.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
+const BUSY: &str = "another 'headcount' has been changing these records for 30 s";
+
+/// Two files in a host's state folder, and their locks.
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
+    state: PathBuf,
     switch: PathBuf,
     records: PathBuf,
-    domains: Arc<Mutex<Domains>>,
 }
 
 impl Memory {
-    /// A file that cannot be understood is passed over, with a warning: the host does not need it to
-    /// serve, and knows its records by name and port as well.
-    pub(super) fn read(state: &Path) -> Result<Self, FileError> {
-        let records = state.join("dns-published.toml");
-        let exists = records.try_exists();
-        let exists = exists.map_err(|error| FileError::new(&records, "cannot read", error))?;
-        let domains = if exists { files::read_toml(&records) } else { Ok(Domains::new()) };
-        let domains = domains.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what this host published in DNS is forgotten");
-            Domains::new()
-        });
-        let switch = state.join("dns-off");
-        Ok(Self { switch, records, domains: Arc::new(Mutex::new(domains)) })
+    /// What is, or will be, in this state folder.
+    pub(super) fn new(state: &Path) -> Self {
+        Self {
+            state: state.to_path_buf(),
+            switch: state.join("dns-off"),
+            records: state.join("dns-published.toml"),
+        }
     }
 
     /// Whether publication is switched off.
@@ -64,19 +65,35 @@ impl Memory {
 
     /// This host's records in a domain.
     pub(super) fn own(&self, domain: &str) -> Own {
-        let domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
-        domains.get(domain).cloned().unwrap_or_default()
+        self.read_or_forget().remove(domain).unwrap_or_default()
     }
 
     /// The domains in which this host has records.
     pub(super) fn domains(&self) -> Vec<String> {
-        let domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
-        domains.keys().cloned().collect()
+        self.read_or_forget().into_keys().collect()
+    }
+
+    /// The right to change a domain's records, in DNS and here, for as long as the file lives. Without
+    /// it, one who withdraws could forget what one who publishes has just remembered.
+    pub(super) async fn lock(&self, domain: &str) -> Result<File, FileError> {
+        // With the labels of the service such a name is one of DNS, so it is not too long for a file's.
+        let path = self.state.join(std::format!("dns-{domain}.lock"));
+        let start = Instant::now();
+        loop {
+            if let Some(lock) = files::try_lock_file(&path)? {
+                return Ok(lock);
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(FileError::new(&path, "cannot lock", BUSY));
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
     }
 
     /// Remembers these records of a domain, and no others of it.
     pub(super) fn remember(&self, domain: &str, own: &Own) -> Result<(), FileError> {
-        let mut domains = self.domains.lock().unwrap_or_else(PoisonError::into_inner);
+        let _lock = self.lock_file()?;
+        let mut domains = self.read()?;
         let before = if *own == Own::default() {
             domains.remove(domain)
         } else {
@@ -86,7 +103,46 @@ impl Memory {
             return Ok(());
         }
         let header = "# Records in DNS that are this host's own. The program writes this file.\n\n";
-        files::write_toml(&self.records, header, &*domains, Secrecy::Public)
+        files::write_toml(&self.records, header, &domains, Secrecy::Public)
+    }
+
+    /// The right to change the file of all domains, which takes no longer than the disk does.
+    fn lock_file(&self) -> Result<File, FileError> {
+        let path = self.state.join("dns-published.lock");
+        let start = Instant::now();
+        loop {
+            if let Some(lock) = files::try_lock_file(&path)? {
+                return Ok(lock);
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(FileError::new(&path, "cannot lock", BUSY));
+            }
+            std::thread::sleep(TRY_AGAIN);
+        }
+    }
+
+    /// A file that cannot be understood is passed over, with a warning: the host knows its records by
+    /// name and port as well. One that cannot be read is an error, and is not written over.
+    fn read(&self) -> Result<Domains, FileError> {
+        let path = &self.records;
+        let exists = path.try_exists();
+        if !exists.map_err(|error| FileError::new(path, "cannot read", error))? {
+            return Ok(Domains::new());
+        }
+        match files::read_toml(path) {
+            Err(error) if error.action == "cannot understand" => {
+                tracing::warn!(%error, "what this host published in DNS is forgotten");
+                Ok(Domains::new())
+            }
+            read => read,
+        }
+    }
+
+    fn read_or_forget(&self) -> Domains {
+        self.read().unwrap_or_else(|error| {
+            tracing::warn!(%error, "what this host published in DNS is not known");
+            Domains::new()
+        })
     }
 }
 
@@ -102,11 +158,12 @@ pub struct Remembered {
 impl Remembered {
     /// Reads it from the state folder.
     pub fn read(config: &HostConfig) -> Result<Self, FileError> {
-        let memory = Memory::read(&config.state_folder())?;
+        let memory = Memory::new(&config.state_folder());
+        let known = memory.read()?;
         let domains = config.dns.publish.iter().map(|publish| {
             let domain = name::parse(&publish.domain);
             let domain = domain.map_or_else(|_| publish.domain.clone(), |name| name.to_string());
-            let has_records = memory.own(&domain) != Own::default();
+            let has_records = known.contains_key(&domain);
             (domain, has_records)
         });
         Ok(Self { is_on: config.dns.enabled && !memory.is_off(), domains: domains.collect() })
@@ -128,12 +185,12 @@ mod tests {
         let service = OwnService { transport: Transport::Tcp, port: 1688, target: target.clone() };
         let address = OwnAddress { name: target, address: "2001:db8::1".parse().unwrap() };
         let own = Own { services: [service].into(), addresses: [address].into() };
-        let memory = Memory::read(&folder).unwrap();
+        let memory = Memory::new(&folder);
         memory.remember("example.org", &own).unwrap();
         memory.remember("b.example", &own).unwrap();
         memory.remember("b.example", &Own::default()).unwrap();
         memory.switch(false).unwrap();
-        let again = Memory::read(&folder).unwrap();
+        let again = Memory::new(&folder);
         assert_eq!(again.own("example.org"), own);
         assert_eq!(again.domains(), ["example.org"]);
         assert!(again.is_off());
@@ -141,7 +198,46 @@ mod tests {
         again.switch(true).unwrap();
         assert!(!memory.is_off());
         fs::write(folder.join("dns-published.toml"), "nonsense").unwrap();
-        assert!(Memory::read(&folder).unwrap().domains().is_empty());
+        assert!(Memory::new(&folder).domains().is_empty());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn those_who_share_the_files_forget_nothing_of_each_other() {
+        let folder =
+            std::env::temp_dir().join(std::format!("headcount-share-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let target = Target(name::parse("a.example.org").unwrap());
+        let service = OwnService { transport: Transport::Tcp, port: 1688, target };
+        let own = Own { services: [service].into(), addresses: [].into() };
+        // Each with a view of its own, as in processes of their own.
+        let domains: Vec<_> = (0..8).map(|number| std::format!("{number}.example.org")).collect();
+        std::thread::scope(|scope| {
+            for domain in &domains {
+                let memory = Memory::new(&folder);
+                let own = &own;
+                scope.spawn(move || {
+                    for _ in 0..10 {
+                        memory.remember(domain, &Own::default()).unwrap();
+                        memory.remember(domain, own).unwrap();
+                    }
+                });
+            }
+        });
+        let (host, by_hand) = (Memory::new(&folder), Memory::new(&folder));
+        assert_eq!(host.domains(), domains);
+        // What was withdrawn by hand is written again by the host that publishes it.
+        by_hand.remember(&domains[0], &Own::default()).unwrap();
+        host.remember(&domains[0], &own).unwrap();
+        assert_eq!(by_hand.own(&domains[0]), own);
+        // One changes a domain at a time, and no domain waits for another.
+        let lock = host.lock(&domains[0]).await.unwrap();
+        by_hand.lock(&domains[1]).await.unwrap();
+        let waiting = tokio::spawn(async move { by_hand.lock("0.example.org").await.map(drop) });
+        tokio::time::sleep(TRY_AGAIN * 3).await;
+        assert!(!waiting.is_finished());
+        drop(lock);
+        waiting.await.unwrap().unwrap();
         fs::remove_dir_all(&folder).unwrap();
     }
 }

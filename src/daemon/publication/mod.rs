@@ -8,6 +8,7 @@
 
 mod addresses;
 mod config;
+mod configured;
 mod dialogue;
 mod error;
 mod finding;
@@ -27,15 +28,14 @@ use std::sync::Arc;
 use std::vec::Vec;
 
 pub use self::config::{DnsConfig, PublishIn};
+pub use self::configured::Configured;
 pub use self::error::{PublicationError, PublishError};
 pub use self::in_domain::{Changed, Publication};
 pub use self::memory::Remembered;
 pub use self::publisher::Publisher;
 pub use self::records::{Ports, Seen, ServiceRecord, Target};
 
-use self::key_file::TsigKey;
 use self::memory::Memory;
-use self::name::DnsName;
 use self::records::Owners;
 use super::files::FileError;
 use super::host_config::HostConfig;
@@ -45,59 +45,58 @@ use crate::os::Clock;
 #[derive(Debug)]
 pub struct Publications {
     /// One for each domain.
-    pub each: Vec<Publication>,
-    /// The name that is published.
-    pub target: Target,
+    pub each: Vec<Configured>,
     enabled: bool,
     memory: Memory,
 }
 
 impl Publications {
-    /// Reads key files and what the host remembers. `ports` are those that the host really has: its
-    /// configuration may leave the choice to the system.
+    /// From the configuration alone: what else a publication needs is read by [`Configured::ready`].
+    /// `ports` are those that the host really has: its configuration may leave the choice to the system.
     ///
     /// # Errors
     ///
-    /// A file cannot be read or used, or the machine has no whole name and none is configured.
+    /// The configuration says what cannot be.
     pub fn new(
         config: &HostConfig,
         ports: &Ports,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, FileError> {
         let dns = &config.dns;
-        let fail = |reason: &str| {
+        let fail = |reason: String| {
             FileError::new(&config.in_folder(Path::new(HostConfig::FILE)), "cannot use", reason)
         };
-        let target = match &*dns.target {
-            "" if dns.publish.is_empty() => Some(DnsName::root_vec()),
-            "" => finding::machine_name(),
-            target => name::parse(target).ok(),
-        };
-        let target = target.map(Target).ok_or_else(|| {
-            fail("dns.target: this machine has no name with a domain, so set one to publish")
-        })?;
-        let memory = Memory::read(&config.state_folder())?;
-        let publication = |publish: &PublishIn| {
-            let key = publish.key_file.as_ref();
-            let key = key.map(|path| TsigKey::read(&config.in_folder(path))).transpose()?;
-            let parse = |text: &String| name::parse(text).map_err(|reason| fail(&reason));
+        let parse = |text: &String| name::parse(text).map_err(fail);
+        let target = Some(&dns.target).filter(|target| !target.is_empty());
+        let target = target.map(parse).transpose()?.map(Target);
+        let memory = Memory::new(&config.state_folder());
+        let configured = |publish: &PublishIn| {
             let domain = parse(&publish.domain)?;
             let owners = Owners::new(&dns.service, &domain);
-            Ok(Publication {
-                owners: owners.ok_or_else(|| fail("dns.publish: a domain is too long"))?,
+            Ok(Configured {
+                owners: owners.ok_or_else(|| fail("dns.publish: a domain is too long".into()))?,
                 domain,
                 zone: publish.zone.as_ref().map(parse).transpose()?,
                 settings: publish.clone(),
                 target: target.clone(),
-                key,
+                key_file: publish.key_file.as_ref().map(|path| config.in_folder(path)),
                 ports: ports.clone(),
                 listen: config.listen.clone(),
                 memory: memory.clone(),
                 clock: clock.clone(),
             })
         };
-        let each = dns.publish.iter().map(publication).collect::<Result<_, _>>()?;
-        Ok(Self { each, target, enabled: dns.enabled, memory })
+        let each = dns.publish.iter().map(configured).collect::<Result<_, _>>()?;
+        Ok(Self { each, enabled: dns.enabled, memory })
+    }
+
+    /// All of them, with what they need of the machine.
+    ///
+    /// # Errors
+    ///
+    /// The first of them that is not [ready](Configured::ready).
+    pub fn ready(&self) -> Result<Vec<Publication>, PublishError> {
+        self.each.iter().map(Configured::ready).collect()
     }
 
     /// Whether the host publishes: it is configured to, and not switched off.

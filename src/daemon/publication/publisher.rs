@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Changed, Publication, Publications, PublishError, addresses};
+use super::{Changed, Configured, Publication, Publications, PublishError, addresses};
 use crate::os::system_rng;
 
 /// How often it is looked whether publication was switched off or on.
@@ -42,7 +42,8 @@ impl Publisher {
     }
 
     /// Publishes, and goes on so until `stop` completes; then withdraws, which takes 5 s at most. What
-    /// fails is logged with its cause and tried again after 1 min, 2 min and so on up to 1 h.
+    /// fails, be it for the name server's sake or because the machine lacks something, is logged with
+    /// its cause and tried again after 1 min, 2 min and so on up to 1 h.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         for domain in self.publications.forgotten() {
             tracing::warn!(
@@ -52,8 +53,8 @@ impl Publisher {
         }
         let (stopping, stopped) = watch::channel(());
         let mut tasks = JoinSet::new();
-        for publication in self.publications.each.iter().cloned() {
-            let keeper = Keeper::new(publication, self.publications.clone());
+        for configured in self.publications.each.iter().cloned() {
+            let keeper = Keeper::new(configured, self.publications.clone());
             tasks.spawn(keeper.run(stopped.clone()));
         }
         drop(stopped);
@@ -70,7 +71,9 @@ impl Publisher {
 
 /// One domain's publication over time.
 struct Keeper {
-    publication: Publication,
+    configured: Configured,
+    /// As it was when it was ready last.
+    ready: Option<Publication>,
     publications: Arc<Publications>,
     /// Whether publication was on when last looked at; `None` at first.
     was_on: Option<bool>,
@@ -84,9 +87,10 @@ struct Keeper {
 }
 
 impl Keeper {
-    const fn new(publication: Publication, publications: Arc<Publications>) -> Self {
+    const fn new(configured: Configured, publications: Arc<Publications>) -> Self {
         Self {
-            publication,
+            configured,
+            ready: None,
             publications,
             was_on: None,
             failures: 0,
@@ -126,7 +130,7 @@ impl Keeper {
         let is_elsewhere = is_on && self.is_elsewhere();
         if is_switched || is_elsewhere {
             self.failures = 0;
-            self.due = (is_on || self.publication.has_records()).then(Instant::now);
+            self.due = (is_on || self.configured.has_records()).then(Instant::now);
         }
     }
 
@@ -139,12 +143,17 @@ impl Keeper {
         machine != core::mem::replace(&mut self.machine, machine.clone())
     }
 
-    async fn act(&self, is_on: bool) -> Result<Changed, PublishError> {
-        if is_on { self.publication.publish().await } else { self.publication.withdraw().await }
+    /// What the machine lacks now but had before, such as a key file that was taken away, still serves.
+    async fn act(&mut self, is_on: bool) -> Result<Changed, PublishError> {
+        let publication = match self.configured.ready() {
+            Ok(ready) => self.ready.insert(ready),
+            Err(error) => self.ready.as_ref().ok_or(error)?,
+        };
+        if is_on { publication.publish().await } else { publication.withdraw().await }
     }
 
     fn conclude(&mut self, is_on: bool, result: Result<Changed, PublishError>) {
-        let domain = self.publication.domain();
+        let domain = self.configured.domain();
         match result {
             Ok(changed) => {
                 self.failures = 0;
@@ -169,12 +178,12 @@ impl Keeper {
     }
 
     /// Takes the records away, so that clients do not ask a host that is gone.
-    async fn end(self) {
-        if !self.publication.has_records() {
+    async fn end(mut self) {
+        if !self.configured.has_records() {
             return;
         }
-        let domain = self.publication.domain();
-        match timeout(WITHDRAWAL, self.publication.withdraw()).await {
+        let domain = self.configured.domain();
+        match timeout(WITHDRAWAL, self.act(false)).await {
             Ok(Ok(Changed { server, removed, .. })) => {
                 tracing::info!(domain, %server, removed, "withdrawn from DNS");
             }
@@ -272,6 +281,33 @@ mod tests {
         assert_eq!(keeper.due, None);
         keeper.notice(true);
         assert_eq!(wait(&keeper), Some(Duration::ZERO));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_key_file_that_comes_later_is_read_at_the_next_try() {
+        let folder =
+            std::env::temp_dir().join(std::format!("headcount-later-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("state")).unwrap();
+        let config = "[dns]\ntarget = \"a.example.org\"\n[[dns.publish]]\n\
+                      domain = \"example.org\"\nserver = \"127.0.0.1:1\"\nkey_file = \"dns.key\"\n";
+        std::fs::write(folder.join("host.toml"), config).unwrap();
+        let config = HostConfig::read(&folder).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let publications = Arc::new(Publications::new(&config, &Ports::default(), &clock).unwrap());
+        let mut keeper = Keeper::new(publications.each[0].clone(), publications);
+        let failed = keeper.act(true).await;
+        assert!(matches!(failed, Err(PublishError::Key(_))), "{failed:?}");
+        keeper.conclude(true, failed);
+        assert_eq!(keeper.failures, 1);
+        assert!(keeper.due.unwrap() > Instant::now() + FIRST_RETRY / 2);
+        let key = "key hosts { algorithm hmac-sha256; secret \"c2VjcmV0\"; };";
+        let path = folder.join("dns.key");
+        crate::daemon::files::write(&path, key.as_bytes(), crate::daemon::files::Secrecy::Secret)
+            .unwrap();
+        // Now it gets as far as the name server.
+        let failed = keeper.act(true).await;
+        assert!(matches!(failed, Err(PublishError::Dns(_))), "{failed:?}");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

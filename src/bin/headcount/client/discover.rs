@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::Args;
 use headcount::daemon::{
     ClientConfig, HostSearch, MachineFacts, NotAllowed, ResolveError, Resolver, Transport,
-    parse_dns_server, parse_domain, system_rng,
+    parse_dns_server, parse_domain, system_rng, whole_name,
 };
 use headcount::discovery::message::{Answer, Query, RecordType, Service};
 use headcount::discovery::{ADDRESSES, DomainName, Host, HostName, Proto, Rank, choose};
@@ -166,7 +166,7 @@ fn search(
         (installed.search.clone(), installed.resolver.clone())
     } else {
         let (mut search, resolver) = (HostSearch::new(Transport::Tcp), Resolver::of_system());
-        search.domains = resolver.domains(&MachineFacts::of_this_machine().name);
+        search.domains = resolver.domains(&whole_name(&MachineFacts::of_this_machine().name));
         (search, resolver)
     };
     if !arguments.domains.is_empty() {

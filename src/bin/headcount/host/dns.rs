@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use headcount::daemon::publication::{
-    Changed, Ports, Publication, PublicationError, Publications, PublishError, Seen, ServiceRecord,
+    Changed, Configured, Ports, Publication, PublicationError, Publications, PublishError, Seen,
+    ServiceRecord,
 };
 use headcount::daemon::{HostConfig, SystemClock};
 use serde_json::{Value, json};
@@ -68,16 +69,22 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Problem::new(Exit::Failed, format!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         match &arguments.verb {
             Verb::Publish(_) => publish(&config, &publications, output).await,
-            Verb::Withdraw(_) => withdraw(&publications, output).await,
+            Verb::Withdraw(_) => {
+                need_domains(&publications)?;
+                withdraw(&publications, &publications.ready()?, output).await
+            }
             Verb::Status(_) => status(&publications, output).await,
             Verb::Off(_) => off(&publications, output).await,
             Verb::On(_) => on(&publications, output),
             Verb::Print(_) => print(&config, &publications, output),
         }
-    })
+    });
+    // A look-up of a name that is still under way would hold up the end.
+    runtime.shutdown_background();
+    ended
 }
 
 /// The ports that are in the configuration. The system's choice is not known here.
@@ -107,8 +114,9 @@ async fn publish(
         return Err(Problem::new(Exit::Usage, cause)
             .advise("Switch it on: 'headcount host dns on', and 'enabled = true' under [dns]."));
     }
-    let mut report = Report::new(publications, output);
-    for publication in &publications.each {
+    let ready = publications.ready()?;
+    let mut report = Report::new(publications, &ready, output);
+    for publication in &ready {
         report.add(publication, publication.publish().await.map(|changed| published(&changed)));
     }
     report.end()
@@ -129,10 +137,13 @@ fn published(changed: &Changed) -> (Vec<String>, Value) {
     (lines, value)
 }
 
-async fn withdraw(publications: &Publications, output: Output) -> Result<Exit, Problem> {
-    need_domains(publications)?;
-    let mut report = Report::new(publications, output);
-    for publication in &publications.each {
+async fn withdraw(
+    publications: &Publications,
+    ready: &[Publication],
+    output: Output,
+) -> Result<Exit, Problem> {
+    let mut report = Report::new(publications, ready, output);
+    for publication in ready {
         let result = publication.withdraw().await.map(|changed| {
             let Changed { server, zone, removed, .. } = &changed;
             let line = match removed {
@@ -152,13 +163,13 @@ async fn status(publications: &Publications, output: Output) -> Result<Exit, Pro
         (false, true) => "Publication is switched off: 'headcount host dns on' switches it on.",
         (false, false) => "Publication is off: host.toml says so.",
     });
-    if publications.each.is_empty() {
-        output.line("host.toml lists no domain under [[dns.publish]].");
-    } else {
-        output.line(format_args!("This host's name is {}.", publications.target));
-    }
-    let mut report = Report::new(publications, output);
-    for publication in &publications.each {
+    let ready = publications.ready()?;
+    output.line(match ready.first() {
+        None => "host.toml lists no domain under [[dns.publish]].".into(),
+        Some(publication) => format!("This host's name is {}.", publication.target()),
+    });
+    let mut report = Report::new(publications, &ready, output);
+    for publication in &ready {
         let result = publication.look().await.map_err(PublishError::Dns);
         let result = result.map(|(server, seen)| {
             let (lines, mut value) = looked(publication, &seen);
@@ -203,11 +214,10 @@ fn looked(publication: &Publication, seen: &Seen) -> (Vec<String>, Value) {
 async fn off(publications: &Publications, output: Output) -> Result<Exit, Problem> {
     publications.switch(false)?;
     output.line("Publication is switched off, also after a restart.");
-    if publications.each.is_empty() {
-        output.document(&json!({ "on": false, "domains": [] }));
-        return Ok(Exit::Done);
-    }
-    withdraw(publications, output).await
+    // Where it never published, no name server need be there that could be asked.
+    let published = publications.each.iter().filter(|configured| configured.has_records());
+    let ready = published.map(Configured::ready).collect::<Result<Vec<_>, _>>()?;
+    withdraw(publications, &ready, output).await
 }
 
 fn on(publications: &Publications, output: Output) -> Result<Exit, Problem> {
@@ -229,11 +239,12 @@ fn print(
 ) -> Result<Exit, Problem> {
     need_domains(publications)?;
     need_ports(config)?;
-    let domains = publications.each.iter();
+    let ready = publications.ready()?;
+    let domains = ready.iter();
     let domains =
         domains.map(|each| json!({ "domain": each.domain(), "records": each.zone_file() }));
     output.document(&json!({ "domains": domains.collect::<Vec<_>>() }));
-    for publication in &publications.each {
+    for publication in &ready {
         output.line(publication.zone_file());
     }
     Ok(Exit::Done)
@@ -276,10 +287,9 @@ struct Report {
 }
 
 impl Report {
-    fn new(publications: &Publications, output: Output) -> Self {
-        let document = json!({
-            "on": publications.are_on(), "target": publications.target.to_string(), "domains": [],
-        });
+    fn new(publications: &Publications, ready: &[Publication], output: Output) -> Self {
+        let target = ready.first().map(Publication::target);
+        let document = json!({ "on": publications.are_on(), "target": target, "domains": [] });
         Self { output, document, failed: None }
     }
 
@@ -319,6 +329,17 @@ impl Report {
     }
 }
 
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Self {
+        let advice = error.advice();
+        match error {
+            PublishError::Key(error) => Self::from(error),
+            error => Self::new(exit(&error), error),
+        }
+        .advise(advice)
+    }
+}
+
 fn exit(error: &PublishError) -> Exit {
     match error {
         PublishError::Dns(error) => match error {
@@ -329,9 +350,11 @@ fn exit(error: &PublishError) -> Exit {
             PublicationError::Garbage { .. } | PublicationError::NotVerified { .. } => {
                 Exit::NotTrusted
             }
-            PublicationError::Outside { .. } | PublicationError::TooLong => Exit::Usage,
+            PublicationError::Outside { .. }
+            | PublicationError::TooLong
+            | PublicationError::NoName => Exit::Usage,
             _ => Exit::Refused,
         },
-        PublishError::File(_) => Exit::Failed,
+        PublishError::Key(_) | PublishError::File(_) => Exit::Failed,
     }
 }

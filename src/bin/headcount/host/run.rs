@@ -52,7 +52,10 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     let host = Installed::read(&arguments.config)?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Problem::new(Exit::Failed, format!("cannot start: {error}")))?;
-    runtime.block_on(serve(&host, output))
+    let ended = runtime.block_on(serve(&host, output));
+    // What was to be saved is. A look-up of a name that is still under way would hold up the end.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(installed: &Installed, output: Output) -> Result<Exit, Problem> {
