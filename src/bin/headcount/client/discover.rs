@@ -10,7 +10,7 @@ use headcount::daemon::{
     parse_dns_server, parse_domain, system_rng, whole_name,
 };
 use headcount::discovery::message::{Answer, Query, RecordType, Service};
-use headcount::discovery::{ADDRESSES, DomainName, Host, HostName, Proto, Rank, choose};
+use headcount::discovery::{ADDRESSES, DomainName, Host, HostName, Proto, RECORDS, Rank, choose};
 use rand_core::CryptoRng;
 use serde_json::{Value, json};
 
@@ -51,9 +51,6 @@ pub(super) struct Arguments {
 
 /// Services of others that may be in the same domain, and are none of ours.
 const OTHERS: [(&str, &str); 1] = [("_vlmcs", "another vendor's activation service")];
-
-/// Records of one answer that are looked at, as a client does.
-const RECORDS: usize = 256;
 
 /// A domain and what it says.
 struct Domain {
