@@ -1,6 +1,5 @@
 //! What a client's administrator says of its hosts, as the core's discovery takes it.
 
-use core::fmt;
 use std::borrow::ToOwned;
 use std::collections::BTreeMap;
 use std::string::String;
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exchange::Transport;
 use crate::discovery::{
-    DomainName, Host, HostName, Proto, Redirect, RedirectError, Settings, Trusted, redirected,
+    Barred, DomainName, Host, HostName, Proto, Redirect, Settings, Trusted, redirected,
 };
 use crate::wire::HostId;
 
@@ -22,15 +21,6 @@ pub struct TrustedHosts {
     pub names: Vec<String>,
     /// Host ids of 35 digits; empty for any.
     pub ids: Vec<String>,
-}
-
-/// Why a host is not asked, whatever its name and addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotAllowed {
-    /// Its redirections lead nowhere.
-    Redirect(RedirectError),
-    /// There are trusted hosts, and it is none of them.
-    Untrusted,
 }
 
 /// The hosts of a client and where to look for them, checked.
@@ -108,10 +98,8 @@ impl HostSearch {
     /// # Errors
     ///
     /// It may not be asked.
-    pub fn asked_as<'n>(&'n self, name: &'n HostName) -> Result<&'n HostName, NotAllowed> {
-        let settings = self.settings();
-        let name = redirected(name, settings.redirects).map_err(NotAllowed::Redirect)?;
-        if settings.trusted.has_name(name) { Ok(name) } else { Err(NotAllowed::Untrusted) }
+    pub fn asked_as<'n>(&'n self, name: &'n HostName) -> Result<&'n HostName, Barred> {
+        self.settings().name_to_ask(name)
     }
 
     /// The same as a [`Finder`](crate::discovery::Finder) takes it.
@@ -128,17 +116,6 @@ impl HostSearch {
         }
     }
 }
-
-impl fmt::Display for NotAllowed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Redirect(error) => error.fmt(f),
-            Self::Untrusted => f.write_str("is none of the trusted hosts"),
-        }
-    }
-}
-
-impl core::error::Error for NotAllowed {}
 
 impl From<Transport> for Proto {
     fn from(transport: Transport) -> Self {

@@ -28,7 +28,7 @@ pub use client_config::{ClientConfig, Machine};
 pub use client_driver::{ask, date};
 pub use exchange::{ExchangeError, Transport, exchange};
 pub use host_config::{HostConfig, Limits, Listen, ServerLimits};
-pub use host_search::{HostSearch, NotAllowed, TrustedHosts, parse_domain, parse_host};
+pub use host_search::{HostSearch, TrustedHosts, parse_domain, parse_host};
 pub use host_service::{HostService, SaveIntervals};
 pub use host_state::{
     DaemonHost, HostFiles, HostLock, HostMemory, LoadedState, POOL_CAPACITY, SOURCES, StateError,

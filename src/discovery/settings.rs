@@ -48,13 +48,16 @@ impl Settings<'_> {
     };
 }
 
-impl Settings<'_> {
+impl<'a> Settings<'a> {
     /// The name at which a host is asked: that to which redirections lead, when it is trusted.
     ///
     /// # Errors
     ///
     /// The host must not be asked.
-    pub fn name_to_ask<'n>(&'n self, name: &'n HostName) -> Result<&'n HostName, Barred> {
+    pub fn name_to_ask<'n>(&self, name: &'n HostName) -> Result<&'n HostName, Barred>
+    where
+        'a: 'n,
+    {
         let name = redirected(name, self.redirects).map_err(Barred::Redirect)?;
         if self.trusted.has_name(name) { Ok(name) } else { Err(Barred::NotTrusted) }
     }
@@ -164,7 +167,7 @@ impl fmt::Display for Barred {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Redirect(error) => error.fmt(f),
-            Self::NotTrusted => f.write_str("it is none of the trusted hosts"),
+            Self::NotTrusted => f.write_str("is none of the trusted hosts"),
         }
     }
 }

@@ -172,6 +172,8 @@ fn nobody_found(looked: &[LookedUp]) -> Problem {
 fn silence(asked: &[Asked]) -> String {
     match asked {
         [only] => format!("nobody answered: {} ({})", only.host, only.reason()),
+        // More would not be read in a line; a list of all follows.
+        many if many.len() > 4 => format!("nobody answered: {} hosts were tried", many.len()),
         several => {
             let hosts: Vec<&str> = several.iter().map(|asked| asked.host.as_str()).collect();
             format!("nobody answered: {}", hosts.join(", "))

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use headcount::client::{Product, Step};
 use headcount::daemon::{
-    Clock, HostSearch, NotAllowed, Resolver, SystemClock, Transport, date, exchange, system_rng,
+    Clock, HostSearch, Resolver, SystemClock, Transport, date, exchange, system_rng,
 };
+use headcount::discovery;
 use headcount::discovery::{Host, HostName};
 use headcount::trust::{Expected, Untrusted, Verified, host_id, verify_response};
 use headcount::wire::{Frame, HostId, Method, Response, Verdict};
@@ -104,7 +105,7 @@ pub(super) async fn all(
         let addresses = match &candidate.barred {
             None => Ok(candidate.socket_addresses()),
             // These are as good as not there.
-            Some(Barred::NoHost(_) | Barred::NotAllowed(NotAllowed::Untrusted)) => continue,
+            Some(Barred::NoHost(_) | Barred::NotAllowed(discovery::Barred::NotTrusted)) => continue,
             Some(why) => Err(why.to_string()),
         };
         targets.push((host.to_string(), addresses));

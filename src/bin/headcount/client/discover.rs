@@ -6,8 +6,8 @@ use std::path::Path;
 
 use clap::Args;
 use headcount::daemon::{
-    ClientConfig, HostSearch, MachineFacts, NotAllowed, ResolveError, Resolver, Transport,
-    parse_dns_server, parse_domain, system_rng, whole_name,
+    ClientConfig, HostSearch, MachineFacts, ResolveError, Resolver, Transport, parse_dns_server,
+    parse_domain, system_rng, whole_name,
 };
 use headcount::discovery::message::{Answer, Query, RecordType, Service};
 use headcount::discovery::{ADDRESSES, DomainName, Host, HostName, Proto, RECORDS, Rank, choose};
@@ -83,7 +83,7 @@ pub(super) enum Barred {
     /// The record names none, as this text says.
     NoHost(&'static str),
     /// The site does not allow it.
-    NotAllowed(NotAllowed),
+    NotAllowed(headcount::discovery::Barred),
     /// It has no address, for this reason.
     NoAddress(String),
 }
@@ -220,7 +220,7 @@ async fn discover(
     });
     let by_hand = search.hosts.iter().any(|host| search.asked_as(&host.name).is_ok());
     if !by_hand && !candidates().any(|candidate| candidate.barred.is_none()) {
-        return Err(Problem::new(Exit::NobodyAnswered, "there is no host that would be asked")
+        return Err(Problem::new(Exit::NobodyAnswered, "DNS names no host that would be asked")
             .advise("A host publishes itself with 'headcount host dns publish'.")
             .with_details(document));
     }
