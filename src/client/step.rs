@@ -77,6 +77,10 @@ pub enum Rejection {
     OtherProduct,
     /// The request carries another machine's CMID.
     OtherMachine,
+    /// The request carries the fingerprint of another machine.
+    OtherHardware,
+    /// The request is one by count: no answer to such a one can be carried to a machine.
+    ByCount,
     /// The response does not activate: a refusal, or a count below the threshold.
     NotActivating,
 }
@@ -141,6 +145,8 @@ impl fmt::Display for Rejection {
             Self::HostNotTrusted => f.write_str(HOST_NOT_TRUSTED),
             Self::OtherProduct => f.write_str("it is of another product"),
             Self::OtherMachine => f.write_str("it is of another machine"),
+            Self::OtherHardware => f.write_str("it is of a machine with other hardware"),
+            Self::ByCount => f.write_str("it is a host's, of an activation by count"),
             Self::NotActivating => f.write_str("it does not activate"),
         }
     }
