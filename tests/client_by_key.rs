@@ -242,6 +242,17 @@ fn what_is_granted_for_ever_lasts_over_restarts_and_years_and_is_not_renewed() {
 }
 
 #[test]
+fn what_is_granted_for_ever_is_asked_for_once_when_somebody_wants_to_know() {
+    rig!(rig, _key, true);
+    rig.activate_by_key(now(0), 0);
+    rig.client.ask_now(now(DAY));
+    rig.asks_authority(now(DAY));
+    rig.give_up(now(DAY));
+    assert_eq!(rig.drive(now(DAY)), None);
+    assert_eq!(rig.drive(now(YEAR)), None, "the failure of a request that need not be");
+}
+
+#[test]
 fn a_grant_with_an_end_is_renewed_and_not_capped_by_the_products_maximum() {
     let vendor = Vendor::new();
     let limits = Limits { maximum_validity: Validity::For(Minutes(60)), ..Limits::DEFAULT };

@@ -70,6 +70,13 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
         if H::BY_KEY { self.hosts.key() } else { None }
     }
 
+    /// Whether there is nothing to ask for: the authority has granted it for ever.
+    pub(super) fn is_settled(&self, now: Now) -> bool {
+        let held = self.record.activation.as_ref();
+        held.is_some_and(|held| held.is_never_renewed::<H>() && self.is_as_installed(held))
+            && self.is_activated(now)
+    }
+
     /// Whether this activation is by the key that is installed, or by count where none is.
     pub(super) fn is_as_installed(&self, activation: &Activation) -> bool {
         match self.installed() {

@@ -130,11 +130,13 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
         self.phase = Phase::Asking(Asking { frame, host, sent: false, rearmed, deadline });
     }
 
-    /// Rests for a spread activation interval.
+    /// Rests for a spread activation interval; or for longer, when somebody asked for what is granted
+    /// for ever.
     pub(super) fn rest_for_retry(&mut self, now: Now, rng: &mut impl CryptoRng) {
         let wait = policy::spread(self.activation_interval, rng.next_u32());
-        let until = now.monotonic.after(wait);
-        self.phase = Phase::Resting { until, retry_at: until };
+        let retry_at = now.monotonic.after(wait);
+        let until = if self.is_settled(now) { now.monotonic.after(Millis::MAX) } else { retry_at };
+        self.phase = Phase::Resting { until, retry_at };
     }
 
     /// Rests until the renewal, of which `elapsed` has passed.
