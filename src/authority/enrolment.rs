@@ -2,14 +2,15 @@
 
 use core::fmt;
 
-use super::{Authority, Enrolment, EnrolmentLedger, HostKeyRecord};
-use crate::policy::Skew;
+use super::place::tolerates;
+use super::{Authority, Enrolment, HostKeyRecord, Ledger};
 use crate::time::UnixTime;
 use crate::trust::{
     Signer, UntrustedEnrolment, request_digest, sign_enrolment_response, verify_enrolment_request,
 };
 use crate::wire::{
-    Certificate, Coverage, Digest, EnrolmentBody, EnrolmentRequest, Frame, KeyKind, Refusal, Role,
+    Certificate, Coverage, Digest, EnrolmentBody, EnrolmentRequest, Frame, KeyKind, Malformed,
+    Refusal, Role,
 };
 
 /// The frame to give back to the host, and what it says.
@@ -50,33 +51,68 @@ pub enum EnrolmentError<S, L> {
     Ledger(L),
 }
 
+/// An enrolment request that is well formed, tagged with the host key that it names and signed with
+/// the host's own key. It owns the frame, so that it can wait in a queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ExaminedEnrolment {
+    frame: Frame,
+    request_digest: Digest,
+}
+
+impl ExaminedEnrolment {
+    /// What was asked.
+    pub fn request(&self) -> Result<EnrolmentRequest<'_>, Malformed> {
+        EnrolmentRequest::parse(&self.frame)
+    }
+
+    /// The frame that was examined.
+    #[must_use]
+    pub const fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// Its digest, by which the answer names it.
+    #[must_use]
+    pub const fn request_digest(&self) -> Digest {
+        self.request_digest
+    }
+}
+
 impl<S: Signer> Authority<'_, S> {
-    /// Answers an enrolment request (PROTOCOL 6).
+    /// Checks what needs no record: form; tag, with the tag key derived for the key that the
+    /// request names, whether that was ever issued or not; signature of the host's key.
+    pub fn examine_enrolment(
+        &self,
+        frame: &Frame,
+    ) -> Result<ExaminedEnrolment, UntrustedEnrolment> {
+        let key_id = EnrolmentRequest::parse(frame)?.key_id;
+        let tag_key = self.master.product_key(KeyKind::Host, key_id).tag_key();
+        verify_enrolment_request(frame, &tag_key)?;
+        Ok(ExaminedEnrolment { frame: *frame, request_digest: request_digest(frame) })
+    }
+
+    /// Answers an examined enrolment request (PROTOCOL 6).
     ///
-    /// In this order: form; tag, with the tag key derived for the key it names, whether that was
-    /// ever issued or not; signature of the host's key; key known, else status 5; key not blocked,
-    /// else 7; a request granted before gets its answer again; clock, where
-    /// [`max_skew`](Self::max_skew) is set, else 3; activations left for a host of this key, hosts
-    /// left for another one, else 6. The certificate's rank is the lower of the key's and the
-    /// platform's.
+    /// In this order: key known, else status 5; key not blocked, else 7; a request granted before
+    /// gets its answer again; clock, where [`max_skew`](Self::max_skew) is set, else 3; activations
+    /// left for a host of this key, hosts left for another one, else 6. The certificate's rank is
+    /// the lower of the key's and the platform's.
     ///
     /// `now` is the authority's clock. `serial` becomes the certificate's and must be unique for
     /// the root; it is used up only by [`EnrolmentOutcome::Granted`].
     ///
     /// A refusal tells how many hosts and activations are left, too; of an unknown or blocked key
     /// nothing is.
-    pub fn answer_enrolment<L: EnrolmentLedger>(
+    pub fn conclude_enrolment<L: Ledger>(
         &self,
-        frame: &Frame,
+        examined: &ExaminedEnrolment,
         now: UnixTime,
         serial: u64,
         ledger: &mut L,
     ) -> Result<EnrolmentAnswer, EnrolmentError<S::Error, L::Error>> {
-        let key_id = EnrolmentRequest::parse(frame).map_err(UntrustedEnrolment::from)?.key_id;
-        let tag_key = self.master.product_key(KeyKind::Host, key_id).tag_key();
-        let request = verify_enrolment_request(frame, &tag_key)?;
-
-        let reply = Reply { authority: self, request_digest: request_digest(frame), now };
+        let request = examined.request().map_err(UntrustedEnrolment::from)?;
+        let key_id = request.key_id;
+        let reply = Reply { authority: self, request_digest: examined.request_digest, now };
         let key = ledger.host_key(key_id).map_err(EnrolmentError::Ledger)?;
         let Some(key) = key else {
             return reply.refusal(Refusal::UnknownKey, Left::NOTHING);
@@ -94,7 +130,7 @@ impl<S: Signer> Authority<'_, S> {
                 .activations(key_id, &request.public_key)
                 .map_err(EnrolmentError::Ledger)?,
         };
-        if !self.tolerates(request.host_time, now) {
+        if !tolerates(self.max_skew, request.host_time, now) {
             return reply.refusal(Refusal::ClockSkew, used.left(&key));
         }
         let Some(used) = used.once_more(&key) else {
@@ -120,14 +156,34 @@ impl<S: Signer> Authority<'_, S> {
         Ok(EnrolmentAnswer { frame, outcome })
     }
 
-    /// Whether a host's clock is near enough, or nobody can tell.
-    fn tolerates(&self, host_time: Option<UnixTime>, now: UnixTime) -> bool {
-        match (host_time, self.max_skew) {
-            (Some(time), Some(most)) => {
-                Skew::of(time, now).seconds() <= most.as_duration().as_secs()
-            }
-            _ => true,
-        }
+    /// [`examine_enrolment`](Self::examine_enrolment) and
+    /// [`conclude_enrolment`](Self::conclude_enrolment).
+    pub fn answer_enrolment<L: Ledger>(
+        &self,
+        frame: &Frame,
+        now: UnixTime,
+        serial: u64,
+        ledger: &mut L,
+    ) -> Result<EnrolmentAnswer, EnrolmentError<S::Error, L::Error>> {
+        let examined = self.examine_enrolment(frame)?;
+        self.conclude_enrolment(&examined, now, serial, ledger)
+    }
+
+    /// Refuses with status 8, of a service that has more to do than it can. No record is asked.
+    pub fn busy_enrolment(
+        &self,
+        examined: &ExaminedEnrolment,
+        now: UnixTime,
+    ) -> Result<EnrolmentAnswer, S::Error> {
+        let reply = Reply { authority: self, request_digest: examined.request_digest, now };
+        let frame = reply.sign(Err(Refusal::Busy), Left::NOTHING)?;
+        Ok(EnrolmentAnswer { frame, outcome: EnrolmentOutcome::Refused(Refusal::Busy) })
+    }
+}
+
+impl fmt::Debug for ExaminedEnrolment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ExaminedEnrolment").field(&self.request()).finish()
     }
 }
 

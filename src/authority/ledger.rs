@@ -1,49 +1,21 @@
-//! What the authority knows of host keys, and what it remembers of enrolments. Kept outside, by
-//! whatever the vendor trusts to keep it: the trait says what is asked of that.
+//! What the authority asks of the vendor's records, and what it remembers there. They are kept
+//! outside, by whatever the vendor trusts to keep them.
 
 use core::fmt;
 
+use super::{HostKeyRecord, MultipleActivationKeyRecord};
+use crate::fingerprint::Fingerprint;
 use crate::time::UnixTime;
-use crate::wire::{Certificate, Coverage, Digest, EnrolmentRequest, Frame, KeyId, PublicKey};
+use crate::wire::{
+    ActivationId, ApplicationId, Certificate, Cmid, Digest, EnrolmentRequest, Frame, KeyId,
+    MachineDigest, Name, PublicKey,
+};
 
-/// How many hosts a host key enrols, by default (PROTOCOL 6).
-pub const HOSTS_PER_KEY: u32 = 6;
+/// The least number of answers that a ledger keeps for each machine that a MAK has activated, the
+/// latest ones. A frame whose answer is forgotten is answered anew, and not counted either.
+pub const ANSWERS_PER_MACHINE: usize = 10;
 
-/// How many times each host may be activated with a host key, by default; the first time counts
-/// (PROTOCOL 6).
-pub const ACTIVATIONS_PER_HOST: u32 = 10;
-
-/// A host key (product key of kind 1) in the vendor's register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct HostKeyRecord {
-    /// Its number.
-    pub key_id: KeyId,
-    /// The highest that its hosts may activate; a host's platform may lower the rank.
-    pub coverage: Coverage,
-    /// How many hosts it enrols; a host is a public key.
-    pub hosts_limit: u32,
-    /// How many times it enrols each host, the first included.
-    pub activations_per_host: u32,
-    /// The vendor has blocked it: it enrols nobody any more, and repeats no answer.
-    pub blocked: bool,
-}
-
-impl HostKeyRecord {
-    /// A key with the default limits, 6 hosts with 10 activations each, not blocked.
-    #[must_use]
-    pub const fn new(key_id: KeyId, coverage: Coverage) -> Self {
-        Self {
-            key_id,
-            coverage,
-            hosts_limit: HOSTS_PER_KEY,
-            activations_per_host: ACTIVATIONS_PER_HOST,
-            blocked: false,
-        }
-    }
-}
-
-/// A granted enrolment, as the ledger remembers it.
+/// A granted enrolment, as the ledger remembers it. All answers to enrolments are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Enrolment<'a> {
     /// What was asked, verified: key, host, platform, name.
@@ -60,39 +32,103 @@ pub struct Enrolment<'a> {
     pub at: UnixTime,
 }
 
-/// The vendor's register of host keys and of what they have enrolled.
+/// A granted activation by multiple activation key, as the ledger remembers it.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyActivation<'a> {
+    /// The MAK.
+    pub key_id: KeyId,
+    /// The machine, by which [`Ledger::knows`] finds it from now on.
+    pub machine: MachineDigest,
+    /// The machine by the parts that [`Ledger::fingerprints`] finds it by; `None` when it was
+    /// activated by phone, which tells no more than the digest.
+    pub identity: Option<(Cmid, Fingerprint)>,
+    /// What was activated on it.
+    pub product: (ApplicationId, ActivationId),
+    /// Whether the machine is new to the key, so that one activation is used up:
+    /// [`Ledger::machines`] grows by one.
+    pub counted: bool,
+    /// The digest of the request, by which a repetition is recognised.
+    pub request_digest: Digest,
+    /// What [`Ledger::answer_to`] gives back for that digest: the answer's frame with zeros in the
+    /// signature's place, because signing again gives the same signature. `None` by phone.
+    pub answer: Option<&'a Frame>,
+    /// The machine's name, if it told one.
+    pub name: Name<'a>,
+    /// Whether it is a virtual machine, as it says.
+    pub virtual_machine: bool,
+    /// When, by the authority's clock.
+    pub at: UnixTime,
+}
+
+/// The vendor's register of keys and of what was granted with them.
 ///
-/// All calls for one request make one transaction: nothing else may be recorded between the
-/// look-ups and [`record`](Self::record), or a key could enrol more hosts than it may. A ledger
-/// that several processes share locks for the time it is lent out, or lets `record` fail when the
-/// numbers have changed (`activation` must be one above what is recorded, and a first activation
-/// one host more than before).
-pub trait EnrolmentLedger {
+/// All calls for one request belong to one transaction: nothing else may be recorded between the
+/// look-ups and [`record`](Self::record) or [`record_activation`](Self::record_activation), or a
+/// key could grant more than it may. One transaction may serve many requests, one after the other:
+/// what is recorded is seen by the look-ups that follow.
+///
+/// An answer must not be handed out before what was recorded for it is safe from a power cut. A
+/// ledger whose `record` returns only then needs no more care; one that commits a batch holds the
+/// answers back until it has. If the commit fails, so do all its answers, and the same frames may
+/// be sent again: what was recorded is repeated, what was not is granted anew.
+pub trait Ledger {
     /// Why the ledger failed.
     type Error: fmt::Debug;
 
     /// The host key of this number; `None` when the vendor has not issued it.
     fn host_key(&mut self, key_id: KeyId) -> Result<Option<HostKeyRecord>, Self::Error>;
 
+    /// The MAK of this number; `None` when the vendor has not issued it.
+    fn multiple_activation_key(
+        &mut self,
+        key_id: KeyId,
+    ) -> Result<Option<MultipleActivationKeyRecord>, Self::Error>;
+
     /// The answer that was recorded for a request with this digest.
     fn answer_to(&mut self, request_digest: &Digest) -> Result<Option<Frame>, Self::Error>;
 
-    /// How many different hosts the key has enrolled.
+    /// How many different hosts the host key has enrolled.
     fn hosts(&mut self, key_id: KeyId) -> Result<u32, Self::Error>;
 
-    /// How many times the key has enrolled this host; 0 when never.
+    /// How many times the host key has enrolled this host; 0 when never.
     fn activations(&mut self, key_id: KeyId, host: &PublicKey) -> Result<u32, Self::Error>;
 
-    /// Remembers an enrolment, and returns when it is safe from a power cut. The answer is handed
-    /// out only then, so an enrolment that the ledger lost was never used.
+    /// How many machines the MAK has activated: the recorded activations that are
+    /// [`counted`](KeyActivation::counted).
+    fn machines(&mut self, key_id: KeyId) -> Result<u32, Self::Error>;
+
+    /// Whether an activation of this machine with this MAK is recorded, counted or not.
+    fn knows(&mut self, key_id: KeyId, machine: &MachineDigest) -> Result<bool, Self::Error>;
+
+    /// Shows each fingerprint that is recorded with this CMID under this MAK
+    /// ([`KeyActivation::identity`]), in any order.
+    fn fingerprints(
+        &mut self,
+        key_id: KeyId,
+        cmid: Cmid,
+        visit: &mut dyn FnMut(&Fingerprint),
+    ) -> Result<(), Self::Error>;
+
+    /// Remembers an enrolment.
     fn record(&mut self, enrolment: &Enrolment<'_>) -> Result<(), Self::Error>;
+
+    /// Remembers an activation by MAK. A machine or a digest that is recorded already is recorded
+    /// again, and the later answer takes the place of the earlier one.
+    fn record_activation(&mut self, activation: &KeyActivation<'_>) -> Result<(), Self::Error>;
 }
 
-impl<L: EnrolmentLedger + ?Sized> EnrolmentLedger for &mut L {
+impl<L: Ledger + ?Sized> Ledger for &mut L {
     type Error = L::Error;
 
     fn host_key(&mut self, key_id: KeyId) -> Result<Option<HostKeyRecord>, Self::Error> {
         L::host_key(self, key_id)
+    }
+
+    fn multiple_activation_key(
+        &mut self,
+        key_id: KeyId,
+    ) -> Result<Option<MultipleActivationKeyRecord>, Self::Error> {
+        L::multiple_activation_key(self, key_id)
     }
 
     fn answer_to(&mut self, request_digest: &Digest) -> Result<Option<Frame>, Self::Error> {
@@ -107,7 +143,28 @@ impl<L: EnrolmentLedger + ?Sized> EnrolmentLedger for &mut L {
         L::activations(self, key_id, host)
     }
 
+    fn machines(&mut self, key_id: KeyId) -> Result<u32, Self::Error> {
+        L::machines(self, key_id)
+    }
+
+    fn knows(&mut self, key_id: KeyId, machine: &MachineDigest) -> Result<bool, Self::Error> {
+        L::knows(self, key_id, machine)
+    }
+
+    fn fingerprints(
+        &mut self,
+        key_id: KeyId,
+        cmid: Cmid,
+        visit: &mut dyn FnMut(&Fingerprint),
+    ) -> Result<(), Self::Error> {
+        L::fingerprints(self, key_id, cmid, visit)
+    }
+
     fn record(&mut self, enrolment: &Enrolment<'_>) -> Result<(), Self::Error> {
         L::record(self, enrolment)
+    }
+
+    fn record_activation(&mut self, activation: &KeyActivation<'_>) -> Result<(), Self::Error> {
+        L::record_activation(self, activation)
     }
 }

@@ -1,23 +1,40 @@
-//! The vendor's side: certificates, and answers to enrolment requests (PROTOCOL 4 and 6).
+//! The vendor's side: certificates, and answers to enrolment and activation requests (PROTOCOL 4
+//! to 6, 9).
 //!
-//! Pure: time, keys and the record of what was enrolled come in from outside, so the same code
+//! Pure: time, keys and the record of what was granted come in from outside, so the same code
 //! answers a request that arrived on a memory stick and one that arrived over a network.
+//!
+//! - [`Authority`] has the vendor's root key: it makes certificates, and enrols hosts by host key.
+//! - [`KeyService`] has a key of its own that the root key has certified: it activates single
+//!   machines by multiple activation key, or MAK.
+//! - [`Ledger`] is what both need to remember.
 //!
 //! What this layer promises:
 //!
-//! - Only a request whose tag and signature verify is answered, by the vendor's root key; anything
+//! - Only a request whose tag verifies, and whose signature where it has one, is answered; anything
 //!   else gets an error for the operator and nothing for the sender.
-//! - An answer that grants is recorded before it is handed out; a refusal records nothing.
+//! - What an answer grants is recorded before it is handed out; a refusal records nothing.
 //! - A frame that was granted gets the same bytes again, and is not counted again.
+//! - A key grants no more than its limit. The same machine is counted once for a key, the same host
+//!   has one place.
 //!
 //! Product keys come from [`MasterKey::product_key`](crate::trust::MasterKey::product_key).
-//! Activation by multiple activation key is not part of this module yet.
 
+mod activation;
 mod enrolment;
+mod key_service;
+mod keys;
 mod ledger;
+mod place;
 
-pub use enrolment::{EnrolmentAnswer, EnrolmentError, EnrolmentOutcome};
-pub use ledger::{ACTIVATIONS_PER_HOST, Enrolment, EnrolmentLedger, HOSTS_PER_KEY, HostKeyRecord};
+pub use activation::{
+    ActivationAnswer, ActivationError, ActivationOutcome, Decision, ExaminedActivation,
+    UntrustedActivation,
+};
+pub use enrolment::{EnrolmentAnswer, EnrolmentError, EnrolmentOutcome, ExaminedEnrolment};
+pub use key_service::{CatalogueProduct, KeyService};
+pub use keys::{ACTIVATIONS_PER_HOST, HOSTS_PER_KEY, HostKeyRecord, MultipleActivationKeyRecord};
+pub use ledger::{ANSWERS_PER_MACHINE, Enrolment, KeyActivation, Ledger};
 
 use crate::policy::CLOCK_TOLERANCE;
 use crate::time::{EpochMinute, Minutes, UnixTime};

@@ -37,8 +37,11 @@ pub use verify::{Root, Verifier, VerifyingKey, WeakKey};
 
 use core::ops::Deref;
 
+use crate::cursor::part;
 use crate::fingerprint::{COMPONENTS, Fingerprint};
-use crate::wire::{ApplicationId, Digest, Frame, HostId, PublicKey};
+use crate::wire::{
+    ActivationId, ApplicationId, Cmid, Digest, Frame, HostId, MachineDigest, PublicKey,
+};
 
 /// A value whose tag or signatures have been verified. Only this module can make one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,20 @@ pub fn request_digest(frame: &Frame) -> Digest {
 #[must_use]
 pub fn host_id(key: &PublicKey) -> HostId {
     HostId::from_digest(&label::HOST_ID.hash(&[&key.0]))
+}
+
+/// A machine as the authority's records know it (PROTOCOL 14): the same for the same product, CMID
+/// and fingerprint, whatever else its requests say.
+#[must_use]
+pub fn machine_digest(
+    application_id: ApplicationId,
+    activation_id: ActivationId,
+    cmid: Cmid,
+    fingerprint: Fingerprint,
+) -> MachineDigest {
+    let parts: [&[u8]; 4] =
+        [&application_id.0, &activation_id.0, cmid.as_bytes(), &fingerprint.to_bytes()];
+    MachineDigest(*part::<0, _, _>(&label::MACHINE.hash(&parts)))
 }
 
 /// The fingerprint of a machine from its components' bytes; `None` for a component it does not

@@ -125,6 +125,28 @@ impl FromStr for Cmid {
     }
 }
 
+/// A machine as the authority's records know it: 160 bits of a digest of product, CMID and
+/// fingerprint (PROTOCOL 14), made by [`machine_digest`](crate::trust::machine_digest).
+///
+/// It identifies a customer's machine, so `Debug` and `defmt` show only its last two bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MachineDigest(pub [u8; 20]);
+
+impl fmt::Debug for MachineDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [.., a, b] = self.0;
+        write!(f, "MachineDigest(..{a:02x}{b:02x})")
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for MachineDigest {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        let [.., a, b] = self.0;
+        defmt::write!(f, "MachineDigest(..{=u8:02x}{=u8:02x})", a, b);
+    }
+}
+
 /// The number of a product key, which its text carries and every request names (PROTOCOL 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -26,7 +26,9 @@ pub use certificate::{CERTIFICATE_LEN, Certificate, Claims, Coverage, Role};
 pub use enrolment::{EnrolmentBody, EnrolmentRequest, EnrolmentResponse};
 pub use error::{Fault, Malformed};
 pub use host_id::{HostId, InvalidHostId};
-pub use id::{ActivationId, ApplicationId, Cmid, CountedId, InvalidId, KeyId, Nonce, PublicKey};
+pub use id::{
+    ActivationId, ApplicationId, Cmid, CountedId, InvalidId, KeyId, MachineDigest, Nonce, PublicKey,
+};
 pub use name::{InvalidName, NAME_LEN, Name};
 pub use product_key::{InvalidKeyText, KeyKind, KeyText, UncheckedKey};
 pub use request::Request;

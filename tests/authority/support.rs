@@ -1,14 +1,25 @@
-//! A ledger in memory, and hosts that ask.
+//! A ledger in memory, hosts that ask for enrolment and machines that ask for activation by key.
 
-use std::collections::HashMap;
+#![allow(dead_code, reason = "not every test uses all of it")]
 
-use headcount::authority::{Enrolment, EnrolmentLedger, HostKeyRecord};
-use headcount::fingerprint::Fingerprint;
-use headcount::time::UnixTime;
-use headcount::trust::{self, MasterKey, Root, Signer, SigningKey, TagKey};
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
+
+use headcount::authority::{
+    self, CatalogueProduct, Enrolment, HostKeyRecord, KeyActivation, KeyService,
+    MultipleActivationKeyRecord,
+};
+use headcount::fingerprint::{Fingerprint, Matching};
+use headcount::policy::{ACTIVATION_INTERVAL, RENEWAL_INTERVAL};
+use headcount::time::{EpochMinute, UnixTime};
+use headcount::trust::{
+    self, Expected, MasterKey, Root, Signer, SigningKey, TagKey, TagSchedule, Untrusted,
+    sign_certificate, verify_response,
+};
 use headcount::wire::{
-    Coverage, Digest, EnrolmentBody, EnrolmentRequest, EnrolmentResponse, Frame, KeyId, KeyKind,
-    Name, Nonce, PublicKey,
+    ActivationId, ApplicationId, Certificate, Claims, Cmid, CountedId, Coverage, Digest,
+    EnrolmentBody, EnrolmentRequest, EnrolmentResponse, Frame, KeyId, KeyKind, LicenceStatus,
+    MachineDigest, Method, Name, Nonce, PublicKey, Request, Response, Role,
 };
 
 pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_795_000_000);
@@ -20,8 +31,12 @@ pub(crate) const ROOT_ID: u16 = 1;
 #[derive(Default)]
 pub(crate) struct Ledger {
     pub(crate) keys: Vec<HostKeyRecord>,
+    pub(crate) maks: Vec<MultipleActivationKeyRecord>,
     activations: HashMap<(u32, [u8; 32]), u32>,
     answers: HashMap<[u8; 32], Frame>,
+    known: HashSet<(KeyId, MachineDigest)>,
+    identities: Vec<(KeyId, Cmid, Fingerprint)>,
+    machines: HashMap<KeyId, u32>,
     pub(crate) names: Vec<String>,
     pub(crate) fails: Option<Call>,
 }
@@ -29,10 +44,15 @@ pub(crate) struct Ledger {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Call {
     HostKey,
+    MultipleActivationKey,
     AnswerTo,
     Hosts,
     Activations,
+    Machines,
+    Knows,
+    Fingerprints,
     Record,
+    RecordActivation,
 }
 
 impl Ledger {
@@ -40,17 +60,34 @@ impl Ledger {
         Self { keys: vec![key], ..Self::default() }
     }
 
+    pub(crate) fn with_mak(key: MultipleActivationKeyRecord) -> Self {
+        Self { maks: vec![key], ..Self::default() }
+    }
+
+    /// As a ledger that keeps no answer any more.
+    pub(crate) fn forget_answers(&mut self) {
+        self.answers.clear();
+    }
+
     fn call(&self, call: Call) -> Result<(), Call> {
         if self.fails == Some(call) { Err(call) } else { Ok(()) }
     }
 }
 
-impl EnrolmentLedger for Ledger {
+impl authority::Ledger for Ledger {
     type Error = Call;
 
     fn host_key(&mut self, key_id: KeyId) -> Result<Option<HostKeyRecord>, Call> {
         self.call(Call::HostKey)?;
         Ok(self.keys.iter().find(|key| key.key_id == key_id).copied())
+    }
+
+    fn multiple_activation_key(
+        &mut self,
+        key_id: KeyId,
+    ) -> Result<Option<MultipleActivationKeyRecord>, Call> {
+        self.call(Call::MultipleActivationKey)?;
+        Ok(self.maks.iter().find(|key| key.key_id == key_id).copied())
     }
 
     fn answer_to(&mut self, request_digest: &Digest) -> Result<Option<Frame>, Call> {
@@ -68,6 +105,29 @@ impl EnrolmentLedger for Ledger {
         Ok(self.activations.get(&(key_id.0, host.0)).copied().unwrap_or_default())
     }
 
+    fn machines(&mut self, key_id: KeyId) -> Result<u32, Call> {
+        self.call(Call::Machines)?;
+        Ok(self.machines.get(&key_id).copied().unwrap_or_default())
+    }
+
+    fn knows(&mut self, key_id: KeyId, machine: &MachineDigest) -> Result<bool, Call> {
+        self.call(Call::Knows)?;
+        Ok(self.known.contains(&(key_id, *machine)))
+    }
+
+    fn fingerprints(
+        &mut self,
+        key_id: KeyId,
+        cmid: Cmid,
+        visit: &mut dyn FnMut(&Fingerprint),
+    ) -> Result<(), Call> {
+        self.call(Call::Fingerprints)?;
+        let of_machine =
+            self.identities.iter().filter(|(key, id, _)| (*key, *id) == (key_id, cmid));
+        of_machine.for_each(|(_, _, fingerprint)| visit(fingerprint));
+        Ok(())
+    }
+
     fn record(&mut self, enrolment: &Enrolment<'_>) -> Result<(), Call> {
         self.call(Call::Record)?;
         let request = enrolment.request;
@@ -80,6 +140,30 @@ impl EnrolmentLedger for Ledger {
         assert_eq!(answered.request_digest, enrolment.request_digest);
         self.names.push(request.host_name.to_string());
         assert!(self.answers.insert(enrolment.request_digest.0, *enrolment.answer).is_none());
+        Ok(())
+    }
+
+    fn record_activation(&mut self, activation: &KeyActivation<'_>) -> Result<(), Call> {
+        self.call(Call::RecordActivation)?;
+        let KeyActivation { key_id, machine, .. } = *activation;
+        if activation.counted {
+            *self.machines.entry(key_id).or_default() += 1;
+        }
+        let new = self.known.insert((key_id, machine));
+        assert!(new || !activation.counted, "a machine that is known is counted again");
+        if let Some((cmid, fingerprint)) = activation.identity {
+            let (application_id, activation_id) = activation.product;
+            let digest = trust::machine_digest(application_id, activation_id, cmid, fingerprint);
+            assert_eq!(digest, machine);
+            self.identities.push((key_id, cmid, fingerprint));
+        }
+        if let Some(answer) = activation.answer {
+            let answered = Response::parse(answer).unwrap();
+            assert_eq!(answered.body.request_digest, activation.request_digest);
+            assert_eq!(answered.signature.0, [0; 64]);
+            self.answers.insert(activation.request_digest.0, *answer);
+        }
+        self.names.push(activation.name.to_string());
         Ok(())
     }
 }
@@ -137,5 +221,128 @@ impl Host {
     pub(crate) fn believe(&self, answer: &Frame, request: &Frame) -> EnrolmentBody {
         let key = &self.request.public_key;
         trust::verify_enrolment_response(answer, request, key, &roots()).unwrap().body
+    }
+}
+
+pub(crate) const MAK: KeyId = KeyId(77);
+pub(crate) const PRODUCT: CatalogueProduct = CatalogueProduct {
+    application_id: ApplicationId([0xa1; 16]),
+    activation_id: ActivationId([0xa2; 16]),
+    coverage: Coverage { family: 7, rank: 2, generation: 1 },
+    matching: Matching::DEFAULT,
+};
+
+/// A MAK of so many activations.
+pub(crate) const fn mak(activations_limit: u32) -> MultipleActivationKeyRecord {
+    MultipleActivationKeyRecord {
+        key_id: MAK,
+        coverage: COVERAGE,
+        activations_limit,
+        blocked: false,
+    }
+}
+
+/// What a service of activations by key owns.
+pub(crate) struct Service {
+    pub(crate) master: MasterKey,
+    pub(crate) signer: SigningKey,
+    pub(crate) certificates: Vec<Certificate>,
+    pub(crate) products: Vec<CatalogueProduct>,
+}
+
+impl Service {
+    pub(crate) fn new() -> Self {
+        let signer = SigningKey::from_seed(&[0x33; 32]);
+        let certificates = vec![certify(Self::claims(signer.public_key()))];
+        Self { master: master(), signer, certificates, products: vec![PRODUCT] }
+    }
+
+    /// What the root says of a key of the authority's: for the whole family, for a year.
+    pub(crate) const fn claims(public_key: PublicKey) -> Claims {
+        Claims {
+            public_key,
+            serial: 1,
+            not_before: EpochMinute(NOW.minute().0 - 240),
+            not_after: EpochMinute(NOW.minute().0 + 365 * 24 * 60),
+            root_id: ROOT_ID,
+            coverage: COVERAGE,
+            role: Role::Authority,
+        }
+    }
+
+    pub(crate) fn rules(&self) -> KeyService<'_, SigningKey> {
+        KeyService {
+            master: &self.master,
+            signer: &self.signer,
+            certificates: &self.certificates,
+            products: &self.products,
+            max_skew: None,
+            activation_interval: ACTIVATION_INTERVAL,
+            renewal_interval: RENEWAL_INTERVAL,
+        }
+    }
+}
+
+pub(crate) fn certify(claims: Claims) -> Certificate {
+    sign_certificate(&claims, &root()).unwrap()
+}
+
+/// What a machine asks; its nonces count up.
+#[derive(Clone)]
+pub(crate) struct Machine {
+    pub(crate) request: Request<'static>,
+    /// The product that it is.
+    pub(crate) coverage: Coverage,
+}
+
+impl Machine {
+    pub(crate) fn new(number: u8) -> Self {
+        let request = Request {
+            virtual_machine: number.is_multiple_of(2),
+            renewal: false,
+            licence_status: LicenceStatus::InitialGrace,
+            method: Method::Key,
+            required_count: NonZeroU32::new(25).unwrap(),
+            time_left: headcount::time::Minutes(60),
+            application_id: PRODUCT.application_id,
+            activation_id: PRODUCT.activation_id,
+            counted_id: CountedId([3; 16]),
+            cmid: Cmid::new([number; 16]).unwrap(),
+            previous_cmid: None,
+            client_time: Some(NOW),
+            nonce: Nonce([number; 16]),
+            fingerprint: Fingerprint::new([number.into(); 8]),
+            workstation_name: Name::new("ward-3").unwrap(),
+            key_id: MAK,
+        };
+        Self { request, coverage: PRODUCT.coverage }
+    }
+
+    /// A new request.
+    pub(crate) fn ask(&mut self) -> Frame {
+        let [count, ..] = &mut self.request.nonce.0;
+        *count = count.wrapping_add(1);
+        self.repeat()
+    }
+
+    pub(crate) fn repeat(&self) -> Frame {
+        let kind = match self.request.method {
+            Method::Count => KeyKind::ClientSetup,
+            Method::Key => KeyKind::MultipleActivation,
+        };
+        let tag_key = master().product_key(kind, self.request.key_id).tag_key();
+        TagSchedule::new(&tag_key).seal(&self.request)
+    }
+
+    /// The answer, if the machine can believe it.
+    pub(crate) fn judge(&self, answer: &Frame, request: &Frame) -> Result<Response, Untrusted> {
+        let expected = Expected {
+            request,
+            method: self.request.method,
+            product: self.coverage,
+            roots: &roots(),
+            known_certificate: None,
+        };
+        verify_response(answer, &expected).map(trust::Verified::into_inner)
     }
 }

@@ -7,11 +7,14 @@ use std::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::register::{KeyRecord, Register};
-use crate::authority::{Enrolment, EnrolmentLedger, HostKeyRecord};
+use crate::authority::{
+    self, Enrolment, HostKeyRecord, KeyActivation, MultipleActivationKeyRecord,
+};
 use crate::daemon::date;
 use crate::daemon::files::{self, FileError, Secrecy};
+use crate::fingerprint::Fingerprint;
 use crate::trust;
-use crate::wire::{Digest, Frame, KeyId, PublicKey};
+use crate::wire::{Cmid, Digest, Frame, KeyId, MachineDigest, PublicKey};
 
 const HEADER: &str = "\
 # The hosts that were enrolled. A serial number is never used twice, so do not lower next_serial;
@@ -79,18 +82,26 @@ impl Ledger {
 }
 
 /// Register and ledger, as the authority's rules ask for them. The folder's lock makes the calls
-/// for one request a transaction.
+/// for one request a transaction. It keeps enrolments only: no multiple activation key is known
+/// here, so no machine is activated.
 pub(super) struct FileLedger<'a> {
     pub(super) register: &'a Register,
     pub(super) ledger: &'a mut Ledger,
     pub(super) path: &'a Path,
 }
 
-impl EnrolmentLedger for FileLedger<'_> {
+impl authority::Ledger for FileLedger<'_> {
     type Error = FileError;
 
     fn host_key(&mut self, KeyId(id): KeyId) -> Result<Option<HostKeyRecord>, FileError> {
         Ok(self.register.key(id).and_then(KeyRecord::as_host_key))
+    }
+
+    fn multiple_activation_key(
+        &mut self,
+        _: KeyId,
+    ) -> Result<Option<MultipleActivationKeyRecord>, FileError> {
+        Ok(None)
     }
 
     fn answer_to(&mut self, request_digest: &Digest) -> Result<Option<Frame>, FileError> {
@@ -113,6 +124,27 @@ impl EnrolmentLedger for FileLedger<'_> {
         let key = files::to_hex(&host.0);
         let of_host = self.ledger.of_key(id).filter(|record| record.public_key == key);
         Ok(of_host.map(|record| record.activation).max().unwrap_or(0))
+    }
+
+    fn machines(&mut self, _: KeyId) -> Result<u32, FileError> {
+        Ok(0)
+    }
+
+    fn knows(&mut self, _: KeyId, _: &MachineDigest) -> Result<bool, FileError> {
+        Ok(false)
+    }
+
+    fn fingerprints(
+        &mut self,
+        _: KeyId,
+        _: Cmid,
+        _: &mut dyn FnMut(&Fingerprint),
+    ) -> Result<(), FileError> {
+        Ok(())
+    }
+
+    fn record_activation(&mut self, _: &KeyActivation<'_>) -> Result<(), FileError> {
+        Err(FileError::new(self.path, "cannot write", "it has no place for activations by key"))
     }
 
     fn record(&mut self, enrolment: &Enrolment<'_>) -> Result<(), FileError> {
