@@ -1110,6 +1110,7 @@ impl<'p> World<'p> {
         self.cmids.insert(request.cmid);
         let pending = Pending { host: 0, tried: 1, rearmed: false, sent_until: None, request };
         self.activate(&pending, &body, count, validity);
+        self.warned_at = None;
         self.starts(now);
     }
 

@@ -97,6 +97,11 @@ impl<'k, V: Verifier, H: Hosts> Client<'_, V, Keyed<'k, H>> {
     /// Keys are not part of [`image`](Self::image): the driver stores them apart, where only it reads.
     pub fn install(&mut self, now: Now, rng: &mut impl CryptoRng, key: Option<&'k InstalledKey>) {
         self.hosts.install(key);
+        self.begin_again(now, rng);
+    }
+
+    /// Drops what is on its way, and asks or rests as after a start.
+    fn begin_again(&mut self, now: Now, rng: &mut impl CryptoRng) {
         self.phase = Phase::Resting { until: now.monotonic, retry_at: now.monotonic };
         self.rest_after_start(now, rng);
     }
@@ -107,7 +112,8 @@ impl<'k, V: Verifier, H: Hosts> Client<'_, V, Keyed<'k, H>> {
     /// It is believed like a stored activation, so it may be old, and no clock is compared. The
     /// request must carry a fingerprint that matches this machine's, and its CMID becomes the
     /// machine's: one whose disk was made anew is again what it was, and nothing is counted twice.
-    /// A genuine refusal changes nothing.
+    /// A genuine refusal changes nothing. When it is by another key than the one that is installed, the
+    /// client goes on to ask with that one.
     ///
     /// # Errors
     ///
@@ -137,12 +143,11 @@ impl<'k, V: Verifier, H: Hosts> Client<'_, V, Keyed<'k, H>> {
             Verdict::Granted { count, .. } => count,
         };
         let age = Span::begin_at(answer.host_time(), now);
-        let elapsed = age.elapsed(now);
         self.record.adopt(asked.cmid());
         self.record.floor = self.record.floor.max(answer.host_time());
         self.record.activation = Some(Activation::new(request, answer, age));
         self.activation_interval = policy::bounded_interval(answer.activation_interval());
-        self.rest_for_renewal(elapsed, now, rng);
+        self.begin_again(now, rng);
         self.unsaved = true;
         let outcome = Outcome::Activated { count };
         self.last_attempt = Some(Ok(outcome));
