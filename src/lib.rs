@@ -33,6 +33,7 @@ mod keyed_hash;
 mod log;
 #[cfg(feature = "std")]
 pub mod os;
+pub mod phone;
 pub mod policy;
 pub mod storage;
 pub mod table;

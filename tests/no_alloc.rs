@@ -13,14 +13,17 @@ use headcount::client::{Client, Event, IMAGE_LEN, Outcome, Step};
 use headcount::discovery::message::Query;
 use headcount::fingerprint::Matching;
 use headcount::host::Source;
+use headcount::phone::{self, Confirmation, InstallationId, Machine};
 use headcount::storage::{Found, Kind, MemoryStore, Slots, image_len};
 use headcount::table::{CmidTable, Sighting};
 use headcount::time::{EpochMinute, Now};
 use headcount::trust::{
-    MasterKey, ProductKey, Signer, SigningKey, TagKey, seal_enrolment_request,
+    MasterKey, ProductKey, Root, Signer, SigningKey, TagKey, seal_enrolment_request,
     verify_enrolment_request,
 };
-use headcount::wire::{Cmid, EnrolmentRequest, Frame, KeyId, KeyKind, Name, Nonce};
+use headcount::wire::{
+    ActivationId, ApplicationId, Cmid, EnrolmentRequest, Frame, KeyId, KeyKind, Name, Nonce,
+};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -139,6 +142,35 @@ fn keys_and_enrolment_allocate_nothing() {
         let Ok(frame) = seal_enrolment_request(&request, &host_key, &tag_key);
         verify_enrolment_request(&frame, &tag_key).unwrap();
         Vendor::new()
+    });
+}
+
+#[test]
+fn phone_allocates_nothing() {
+    let root = SigningKey::from_seed(&[5; 32]);
+    let roots = [Root::new(1, &root.public_key()).unwrap()];
+    let tag_key = TagKey::from_bytes([6; 32]);
+    let machine = Machine {
+        key_id: KeyId(1),
+        application_id: ApplicationId([1; 16]),
+        activation_id: ActivationId([2; 16]),
+        cmid: Cmid::new([3; 16]).unwrap(),
+        fingerprint: machine(0).fingerprint,
+    };
+    let text = InstallationId::for_machine(&machine, &tag_key).to_string();
+    let answer = text.parse::<InstallationId>().unwrap().confirm(&root).unwrap().to_string();
+    without_allocation("activation by phone", || {
+        let id = InstallationId::for_machine(&machine, &tag_key);
+        assert!(
+            id.groups()
+                .iter()
+                .zip(text.split('-'))
+                .enumerate()
+                .all(|(index, (group, told))| { phone::check_group(index, told) == Ok(*group) })
+        );
+        let confirmation: Confirmation = answer.parse().unwrap();
+        assert_eq!(confirmation.verify(&id, &roots), Ok(1));
+        answer[1..].parse::<Confirmation>().unwrap_err();
     });
 }
 

@@ -189,16 +189,16 @@ impl fmt::Debug for ExaminedEnrolment {
 
 /// What has been used of a host key: how many hosts, and how many activations of the one that asks.
 #[derive(Clone, Copy)]
-struct Used {
-    hosts: u32,
-    activations: u32,
+pub(super) struct Used {
+    pub(super) hosts: u32,
+    pub(super) activations: u32,
 }
 
 /// What is left of a host key, as an answer tells it.
 #[derive(Clone, Copy)]
-struct Left {
-    hosts: u32,
-    activations: u32,
+pub(super) struct Left {
+    pub(super) hosts: u32,
+    pub(super) activations: u32,
 }
 
 impl Left {
@@ -208,14 +208,14 @@ impl Left {
 impl Used {
     /// One activation more, and one host more when this one is new; `None` beyond the limits. A
     /// limit that the vendor has lowered since takes nothing back.
-    fn once_more(self, key: &HostKeyRecord) -> Option<Self> {
+    pub(super) fn once_more(self, key: &HostKeyRecord) -> Option<Self> {
         let Self { hosts, activations } = self;
         let hosts = if activations == 0 { hosts.saturating_add(1) } else { hosts };
         let fits = activations < key.activations_per_host && !self.is_shut_out(key);
         fits.then_some(Self { hosts, activations: activations.saturating_add(1) })
     }
 
-    fn left(self, key: &HostKeyRecord) -> Left {
+    pub(super) fn left(self, key: &HostKeyRecord) -> Left {
         let left = key.activations_per_host.saturating_sub(self.activations);
         Left {
             hosts: key.hosts_limit.saturating_sub(self.hosts),

@@ -109,7 +109,8 @@ pub trait Ledger {
         visit: &mut dyn FnMut(&Fingerprint),
     ) -> Result<(), Self::Error>;
 
-    /// Remembers an enrolment.
+    /// Remembers an enrolment. A host that renews by phone sends the same digest again, and the
+    /// later answer takes the place of the earlier one; the enrolments are two all the same.
     fn record(&mut self, enrolment: &Enrolment<'_>) -> Result<(), Self::Error>;
 
     /// Remembers an activation by MAK. A machine or a digest that is recorded already is recorded

@@ -1,10 +1,11 @@
 //! The vendor's side: certificates, and answers to enrolment and activation requests (PROTOCOL 4
-//! to 6, 9).
+//! to 6, 9) and to installation ids told by phone (PROTOCOL 14).
 //!
 //! Pure: time, keys and the record of what was granted come in from outside, so the same code
 //! answers a request that arrived on a memory stick and one that arrived over a network.
 //!
-//! - [`Authority`] has the vendor's root key: it makes certificates, and enrols hosts by host key.
+//! - [`Authority`] has the vendor's root key: it makes certificates, enrols hosts by host key, and
+//!   answers by phone.
 //! - [`KeyService`] has a key of its own that the root key has certified: it activates single
 //!   machines by multiple activation key, or MAK.
 //! - [`Ledger`] is what both need to remember.
@@ -25,6 +26,7 @@ mod enrolment;
 mod key_service;
 mod keys;
 mod ledger;
+mod phone;
 mod place;
 
 pub use activation::{
@@ -35,6 +37,7 @@ pub use enrolment::{EnrolmentAnswer, EnrolmentError, EnrolmentOutcome, ExaminedE
 pub use key_service::{CatalogueProduct, KeyService};
 pub use keys::{ACTIVATIONS_PER_HOST, HOSTS_PER_KEY, HostKeyRecord, MultipleActivationKeyRecord};
 pub use ledger::{ANSWERS_PER_MACHINE, Enrolment, KeyActivation, Ledger};
+pub use phone::{PhoneActivation, PhoneEnrolment, PhoneError};
 
 use crate::policy::CLOCK_TOLERANCE;
 use crate::time::{EpochMinute, Minutes, UnixTime};
@@ -79,8 +82,22 @@ impl<S: Signer> Authority<'_, S> {
         serial: u64,
         now: UnixTime,
     ) -> Result<Certificate, S::Error> {
+        sign_certificate(&self.claims(public_key, role, coverage, serial, now), self.root)
+    }
+}
+
+impl<S> Authority<'_, S> {
+    /// What a certificate issued now says.
+    fn claims(
+        &self,
+        public_key: PublicKey,
+        role: Role,
+        coverage: Coverage,
+        serial: u64,
+        now: UnixTime,
+    ) -> Claims {
         let EpochMinute(minute) = now.minute();
-        let claims = Claims {
+        Claims {
             public_key,
             serial,
             not_before: EpochMinute(minute.saturating_sub(CLOCK_TOLERANCE.0)),
@@ -88,7 +105,6 @@ impl<S: Signer> Authority<'_, S> {
             root_id: self.root_id,
             coverage,
             role,
-        };
-        sign_certificate(&claims, self.root)
+        }
     }
 }

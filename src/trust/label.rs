@@ -19,6 +19,10 @@ pub(super) const PRODUCT_KEY: Label = Label(b"headcount/1/product-key\0");
 pub(super) const KEY_SECRET: Label = Label(b"headcount/1/key-secret\0");
 pub(super) const TAG_KEY: Label = Label(b"headcount/1/tag-key\0");
 pub(super) const HOST_ID: Label = Label(b"headcount/1/host-id\0");
+pub(super) const PRODUCT: Label = Label(b"headcount/1/product\0");
+pub(super) const INSTALLATION: Label = Label(b"headcount/1/installation\0");
+pub(super) const INSTALLATION_DIGEST: Label = Label(b"headcount/1/installation-digest\0");
+pub(super) const CONFIRMATION: Label = Label(b"headcount/1/confirmation\0");
 pub(super) const MACHINE: Label = Label(b"headcount/1/machine\0");
 pub(super) const FINGERPRINT: Label = Label(b"headcount/1/fingerprint\0");
 

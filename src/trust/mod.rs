@@ -1,4 +1,4 @@
-//! What makes a frame believable: labels, digests, tags, signatures (PROTOCOL 1, 4 to 7).
+//! What makes a frame believable: labels, digests, tags, signatures (PROTOCOL 1, 4 to 7, 14).
 //!
 //! The only module that names a crypto crate; another implementation of Ed25519 comes in through
 //! [`Signer`] and [`Verifier`]. What it has checked has a type that nothing else can
@@ -15,6 +15,7 @@ mod enrolment;
 mod key;
 mod known;
 mod label;
+mod phone;
 mod response;
 mod sign;
 mod tag;
@@ -30,6 +31,10 @@ pub use enrolment::{
 };
 pub use key::{MasterKey, ProductKey, TagKey};
 pub(crate) use known::KnownCertificates;
+pub(crate) use phone::{
+    confirming_root, installation_digest, installation_tag, is_same_installation, product_digest,
+    sign_confirmation,
+};
 pub use response::{Expected, Untrusted, sign_response, verify_response};
 pub use sign::{Signer, SigningKey, sign_certificate};
 pub use tag::{BadTag, ParsedRequest, TagSchedule};

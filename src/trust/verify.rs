@@ -114,6 +114,19 @@ impl<V> Root<V> {
         self.id
     }
 
+    /// Whether this root key signed a message under a label.
+    pub(super) fn verify<const N: usize>(
+        &self,
+        label: Label,
+        message: &[u8; N],
+        signature: &Signature,
+    ) -> bool
+    where
+        V: Verifier,
+    {
+        self.key.verify(label, message, signature)
+    }
+
     /// The root of an id.
     pub(super) fn find(roots: &[Self], id: u16) -> Option<&StrictKey<V>> {
         roots.iter().find(|root| root.id == id).map(|root| &root.key)

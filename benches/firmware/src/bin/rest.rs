@@ -1,23 +1,34 @@
 //! What the images `client` and `host` do not use: enrolment, product keys, fingerprints, state in
-//! words, questions to a resolver, and the texts of all errors. Its only purpose is to link without a panic.
+//! words, questions to a resolver, activation by phone, the authority, and the texts of all errors. Its only purpose is to link without a panic.
 #![no_std]
 #![no_main]
 
+use core::convert::Infallible;
 use core::fmt::{self, Display, Write};
 use core::hint::black_box;
 
+use headcount::authority::{
+    Authority, CatalogueProduct, Enrolment, HostKeyRecord, KeyActivation, KeyService, Ledger,
+    MultipleActivationKeyRecord,
+};
 use headcount::client::{Discard, Rejection, describe_image};
 use headcount::discovery::message::{Query, RecordType};
 use headcount::discovery::{DomainName, Proto};
+use headcount::fingerprint::{Fingerprint, Matching};
 use headcount::host::{Silence, describe_snapshot};
+use headcount::phone::{
+    self, Confirmation, HostConfirmation, HostInstallationId, InstallationId, Machine,
+};
 use headcount::storage::{Damage, Image};
+use headcount::time::{Minutes, UnixTime};
 use headcount::trust::{
     MasterKey, ProductKey, Root, check_certificate, check_enrolment_signatures,
     check_response_signatures, fingerprint, host_id, seal_enrolment_request,
     verify_enrolment_response,
 };
 use headcount::wire::{
-    Certificate, EnrolmentRequest, HostId, KeyId, KeyKind, Name, PublicKey, Request, Response,
+    Certificate, Cmid, Digest, EnrolmentRequest, Frame, HostId, KeyId, KeyKind, MachineDigest,
+    Name, PublicKey, Request, Response,
 };
 use headcount_firmware::ed25519::{Key, NoSigner};
 use headcount_firmware::{board, exchange, vendor};
@@ -28,6 +39,8 @@ fn main() -> ! {
     frames(&mut letters);
     names_and_keys(&mut letters);
     enrolment(&mut letters);
+    phone(&mut letters);
+    authority(&mut letters);
     states(&mut letters);
     let found = discovery(&mut letters);
     board::exit(found && letters.0 > 100)
@@ -105,6 +118,140 @@ fn enrolment(letters: &mut Letters) {
     let [Ok(root)] = roots else { return };
     let answer = black_box(&exchange::RESPONSE);
     letters.tell(verify_enrolment_response(answer, &frame, &request.public_key, &[root]));
+}
+
+fn phone(letters: &mut Letters) {
+    let text = black_box("0578963-0446424-3034528-9140644-4692128");
+    let roots = [Root::<Key>::with_verifier(1, &PublicKey([7; 32]))];
+    let [Ok(root)] = roots else { return };
+    let roots = [root];
+    letters.tell(phone::check_group(black_box(3), text).map(|group| group.digits()));
+    let tag_key = black_box(vendor::TAG_KEY);
+    let machine = Machine {
+        key_id: KeyId(1),
+        application_id: vendor::APPLICATION,
+        activation_id: vendor::EDITION,
+        cmid: Cmid::from_random(*black_box(&[5; 16])),
+        fingerprint: vendor::machine().fingerprint,
+    };
+    let id = InstallationId::for_machine(&machine, &tag_key);
+    let _ = write!(letters, "{id}");
+    letters.tell(text.parse::<InstallationId>());
+    if let Some(confirmation) = letters.tell(text.parse::<Confirmation>()) {
+        letters.tell(confirmation.verify(&id, &roots));
+        let record = confirmation.record(&id, &exchange::RESPONSE);
+        letters.tell(phone::verify_record(black_box(&record), &exchange::RESPONSE, &roots));
+    }
+    let host = PublicKey([7; 32]);
+    let _ = write!(letters, "{}", HostInstallationId::for_host(KeyId(1), 2, &host, &tag_key));
+    letters.tell(text.parse::<HostInstallationId>());
+    if let Some(confirmation) = letters.tell(text.parse::<HostConfirmation>()) {
+        letters.tell(confirmation.verify(&host, &roots).map(drop));
+    }
+}
+
+/// A ledger that knows whatever the optimiser cannot foresee.
+struct Anything;
+
+impl Ledger for Anything {
+    type Error = Infallible;
+
+    fn host_key(&mut self, key_id: KeyId) -> Result<Option<HostKeyRecord>, Infallible> {
+        Ok(black_box(Some(HostKeyRecord::new(key_id, vendor::COVERAGE))))
+    }
+
+    fn multiple_activation_key(
+        &mut self,
+        key_id: KeyId,
+    ) -> Result<Option<MultipleActivationKeyRecord>, Infallible> {
+        let coverage = vendor::COVERAGE;
+        let key =
+            MultipleActivationKeyRecord { key_id, coverage, activations_limit: 5, blocked: false };
+        Ok(black_box(Some(key)))
+    }
+
+    fn answer_to(&mut self, _: &Digest) -> Result<Option<Frame>, Infallible> {
+        Ok(black_box(Some(exchange::RESPONSE)))
+    }
+
+    fn hosts(&mut self, _: KeyId) -> Result<u32, Infallible> {
+        Ok(black_box(1))
+    }
+
+    fn activations(&mut self, _: KeyId, _: &PublicKey) -> Result<u32, Infallible> {
+        Ok(black_box(1))
+    }
+
+    fn machines(&mut self, _: KeyId) -> Result<u32, Infallible> {
+        Ok(black_box(1))
+    }
+
+    fn knows(&mut self, _: KeyId, _: &MachineDigest) -> Result<bool, Infallible> {
+        Ok(black_box(false))
+    }
+
+    fn fingerprints(
+        &mut self,
+        _: KeyId,
+        _: Cmid,
+        visit: &mut dyn FnMut(&Fingerprint),
+    ) -> Result<(), Infallible> {
+        visit(black_box(&Fingerprint::EMPTY));
+        Ok(())
+    }
+
+    fn record(&mut self, enrolment: &Enrolment<'_>) -> Result<(), Infallible> {
+        black_box(enrolment);
+        Ok(())
+    }
+
+    fn record_activation(&mut self, activation: &KeyActivation<'_>) -> Result<(), Infallible> {
+        black_box(activation);
+        Ok(())
+    }
+}
+
+fn authority(letters: &mut Letters) {
+    let master = MasterKey::from_bytes(*black_box(&[3; 32]));
+    let now = UnixTime::from_secs(black_box(1_800_000_000));
+    let products = [CatalogueProduct {
+        application_id: vendor::APPLICATION,
+        activation_id: vendor::EDITION,
+        coverage: vendor::COVERAGE,
+        matching: Matching::DEFAULT,
+    }];
+    let certificates = [Certificate::parse(black_box(&exchange::CERTIFICATE))];
+    let [Ok(certificate)] = certificates else { return };
+    let service = KeyService {
+        master: &master,
+        signer: &NoSigner,
+        certificates: &[certificate],
+        products: black_box(&products),
+        max_skew: black_box(Some(Minutes(240))),
+        activation_interval: Minutes(120),
+        renewal_interval: Minutes(10_080),
+    };
+    let frame = black_box(&exchange::REQUEST);
+    letters.tell(service.answer_activation(frame, now, &mut Anything).map(drop));
+    if let Some(examined) = letters.tell(service.examine(frame)) {
+        letters.tell(service.busy(&examined, now).map(drop));
+    }
+    let authority = Authority {
+        master: &master,
+        root_id: 1,
+        root: &NoSigner,
+        certificate_validity: black_box(Minutes(525_600)),
+        max_skew: black_box(None),
+    };
+    // Enrolment by frame verifies with ed25519-dalek, whatever the clients do.
+    let id = black_box("0578963-0446424").parse::<InstallationId>();
+    if let Some(id) = letters.tell(id) {
+        letters.tell(authority.answer_installation(&id, &products, now, &mut Anything).map(drop));
+    }
+    let id = black_box("0578963-0446424").parse::<HostInstallationId>();
+    if let Some(id) = letters.tell(id) {
+        letters.tell(authority.answer_host_installation(&id, now, 1, &mut Anything).map(drop));
+    }
 }
 
 fn states(letters: &mut Letters) {
