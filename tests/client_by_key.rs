@@ -9,6 +9,7 @@ use headcount::client::{
 };
 use headcount::discovery::{InstalledKey, Keyed, Numbered};
 use headcount::fingerprint::Fingerprint;
+use headcount::phone::{self, InstallationId, UntrustedRecord};
 use headcount::policy::{self, Skew};
 use headcount::time::{Minutes, Now, UnixTime};
 use headcount::trust::{
@@ -16,7 +17,7 @@ use headcount::trust::{
     request_digest, sign_response,
 };
 use headcount::wire::{
-    Certificate, CountedId, Frame, KeyId, KeyKind, LicenceStatus, Method, Refusal, Request,
+    Certificate, Cmid, CountedId, Frame, KeyId, KeyKind, LicenceStatus, Method, Refusal, Request,
     ResponseBody, Role, Validity, Verdict,
 };
 use rand::SeedableRng;
@@ -574,6 +575,125 @@ fn what_is_not_carried_whole_and_genuine_changes_nothing() {
     }
     assert!(rig.client.image(now(0)) == before);
     rig.take(now(0), &frame, &answer).unwrap();
+}
+
+/// A request of the machine's, and the record of its confirmation by a root key.
+fn confirmed(rig: &mut Rig<'_>, key: &InstalledKey) -> (Frame, Frame) {
+    let vendor = rig.vendor;
+    confirmed_by(rig, key, &vendor.root_key)
+}
+
+fn confirmed_by(rig: &mut Rig<'_>, key: &InstalledKey, root: &SigningKey) -> (Frame, Frame) {
+    rig.give_up(now(0));
+    rig.client.ask_now(now(0));
+    let frame = rig.asks_authority(now(0));
+    let id = InstallationId::for_machine(&phone::Machine::of(&request(&frame, key)), &key.tag_key);
+    let Ok(confirmation) = id.confirm(root);
+    (frame, confirmation.record(&id, &frame))
+}
+
+#[test]
+fn a_confirmation_by_phone_activates_for_ever() {
+    rig!(rig, key, true);
+    let (frame, record) = confirmed(&mut rig, &key);
+    assert_eq!(rig.take(now(0), &frame, &record), Ok(Outcome::Activated { count: 0 }));
+    assert_eq!(rig.by(), Some(ActivatedBy::Phone(KeyId(MAK))));
+    let activation = rig.client.activation().unwrap();
+    assert_eq!((activation.host_id, activation.validity), (None, None));
+    assert_eq!(rig.client.floor(), None, "nobody said what time it is");
+    for at in [now(0), now(20 * YEAR), running(5), clocks(0, -1_000_000_000)] {
+        rig.restart(now(0), at);
+        assert_eq!((rig.drive(at), rig.status(at)), (None, LicenceStatus::Licensed));
+        assert_eq!(rig.client.licence(at).left, None);
+    }
+    // The vendor's interval is not made of zeros: it is still the product's.
+    rig.install(now(0), None);
+    rig.asks_host(now(0));
+    rig.give_up(now(0));
+    rig.drive(now(0)).expect("the second host");
+    rig.give_up(now(0));
+    assert_eq!(rig.drive(now(HOUR)), None);
+    rig.asks_host(now(3 * HOUR));
+}
+
+#[test]
+fn a_confirmation_is_this_machines_and_by_this_vendor_and_whole() {
+    rig!(rig, key, true);
+    let (frame, record) = confirmed(&mut rig, &key);
+    let unconfirmed = |why| Err(Rejection::Unconfirmed(why));
+    let before = rig.client.image(now(0));
+
+    let (forged_frame, forged) = confirmed_by(&mut rig, &key, &SigningKey::from_seed(&[77; 32]));
+    let taken = rig.take(now(0), &forged_frame, &forged);
+    assert_eq!(taken, unconfirmed(UntrustedRecord::Unconfirmed));
+    // A host's signature and the authority's are none of a root key.
+    for signer in [&rig.vendor.host_key, &Authority::new(rig.vendor).key] {
+        let (frame, forged) = confirmed_by(&mut rig, &key, signer);
+        let taken = rig.take(now(0), &frame, &forged);
+        assert_eq!(taken, unconfirmed(UntrustedRecord::Unconfirmed));
+    }
+    // Beside another request, of this machine or of one with another CMID.
+    let (other, _) = confirmed(&mut rig, &key);
+    assert_eq!(rig.take(now(0), &other, &record), unconfirmed(UntrustedRecord::Changed));
+    let elsewhere = Request { cmid: Cmid::new([9; 16]).unwrap(), ..request(&frame, &key) };
+    let elsewhere = TagSchedule::new(&key.tag_key).seal(&elsewhere);
+    let id = InstallationId::for_machine(&phone::Machine::of(&request(&frame, &key)), &key.tag_key);
+    let Ok(confirmation) = id.confirm(&rig.vendor.root_key);
+    let moved = confirmation.record(&id, &elsewhere);
+    let taken = rig.take(now(0), &elsewhere, &moved);
+    assert_eq!(taken, unconfirmed(UntrustedRecord::OtherMachine));
+    for bit in 0..2_000 {
+        let mut flipped = record;
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert!(rig.take(now(0), &frame, &flipped).is_err(), "bit {bit}");
+    }
+    assert!(rig.client.image(now(0)) == before);
+
+    // Nothing that comes from a network is a confirmation.
+    let answered = rig.handle(now(0), &record);
+    assert!(matches!(answered, Err(Discard::Untrusted(Untrusted::Malformed(_)))));
+    rig.take(now(0), &frame, &record).unwrap();
+    let image = rig.client.image(now(0));
+    for at in image.len() - 500..image.len() {
+        let mut edited = image;
+        edited[at] ^= 0x04;
+        rig.resume(&edited, now(0));
+        assert_eq!(rig.by(), None, "byte {at} of the store");
+    }
+    let mut copied = image;
+    copied[..16].copy_from_slice(&[9; 16]);
+    rig.resume(&copied, now(0));
+    assert_eq!(rig.by(), None, "another machine's store");
+}
+
+#[test]
+fn what_a_confirmation_stores_vouches_for_no_key() {
+    rig!(rig, key, true);
+    let (frame, record) = confirmed(&mut rig, &key);
+    rig.take(now(0), &frame, &record).unwrap();
+    // The record has the installation id where an answer has its certificate: an answer that
+    // carries the same bytes must not pass for one with a certificate that is known.
+    rig.client.ask_now(now(0));
+    let asked = rig.asks_authority(now(0));
+    let mut answer = rig.authority.grant(&asked, 0, 9);
+    answer[64..184].copy_from_slice(&record[64..184]);
+    assert!(matches!(rig.handle(now(0), &answer), Err(Discard::Untrusted(_))));
+    // And what is genuine takes its place.
+    let answer = rig.authority.grant(&asked, 0, 9);
+    rig.handle(now(0), &answer).unwrap();
+    assert_eq!(rig.by(), Some(ActivatedBy::Key(KeyId(MAK))));
+}
+
+#[test]
+fn a_client_that_only_counts_believes_nothing_by_phone() {
+    rig!(rig, key, true);
+    let (frame, record) = confirmed(&mut rig, &key);
+    rig.take(now(0), &frame, &record).unwrap();
+    let image = rig.client.image(now(0));
+    let mut rng = StdRng::seed_from_u64(9);
+    let counting =
+        Client::resume(rig.product, machine(0), common::ONE_HOST, &image, now(0), &mut rng);
+    assert_eq!(counting.unwrap().activation(), None);
 }
 
 #[test]

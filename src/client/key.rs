@@ -4,6 +4,7 @@ use core::fmt;
 
 use rand_core::CryptoRng;
 
+use super::phone::{Confirmed, is_by_phone};
 use super::record::Activation;
 use super::span::Span;
 use super::step::{Outcome, Rejection};
@@ -106,8 +107,9 @@ impl<'k, V: Verifier, H: Hosts> Client<'_, V, Keyed<'k, H>> {
         self.rest_after_start(now, rng);
     }
 
-    /// Takes an activation by key that was carried here, as a file or by a proxy: a request of this
-    /// machine and the authority's answer to it. A request that waits is dropped.
+    /// Takes an activation by key that was carried here, as a file, by a proxy or by phone: a request
+    /// of this machine, and the authority's answer to it or the record of a
+    /// [confirmation](crate::phone::Confirmation::record). A request that waits is dropped.
     ///
     /// It is believed like a stored activation, so it may be old, and no clock is compared. The
     /// request must carry a fingerprint that matches this machine's, and its CMID becomes the
@@ -137,19 +139,26 @@ impl<'k, V: Verifier, H: Hosts> Client<'_, V, Keyed<'k, H>> {
         if !product.matching.same_machine(&asked.fingerprint(), &machine.fingerprint) {
             return Err(Rejection::OtherHardware);
         }
-        let answer = product.answer::<Keyed<'k, H>>(request, answer, &mut self.known)?;
-        let count = match answer.verdict() {
-            Verdict::Refused(refusal) => return Ok(Outcome::Refused(refusal)),
-            Verdict::Granted { count, .. } => count,
+        let activation = if is_by_phone::<Keyed<'k, H>>(answer) {
+            let confirmed = Confirmed::verify(answer, request, product)?;
+            Activation::confirmed(request, confirmed, Span::begin(now, self.record.floor))
+        } else {
+            let answer = product.answer::<Keyed<'k, H>>(request, answer, &mut self.known)?;
+            if let Verdict::Refused(refusal) = answer.verdict() {
+                return Ok(Outcome::Refused(refusal));
+            }
+            Activation::new(request, answer, Span::begin_at(answer.host_time(), now))
         };
-        let age = Span::begin_at(answer.host_time(), now);
+        let granted = activation.response();
         self.record.adopt(asked.cmid());
-        self.record.floor = self.record.floor.max(answer.host_time());
-        self.record.activation = Some(Activation::new(request, answer, age));
-        self.activation_interval = policy::bounded_interval(answer.activation_interval());
+        self.record.floor = self.record.floor.max(granted.host_time());
+        if let Some(interval) = activation.activation_interval::<Keyed<'k, H>>() {
+            self.activation_interval = policy::bounded_interval(interval);
+        }
+        let outcome = Outcome::Activated { count: granted.count() };
+        self.record.activation = Some(activation);
         self.begin_again(now, rng);
         self.unsaved = true;
-        let outcome = Outcome::Activated { count };
         self.last_attempt = Some(Ok(outcome));
         Ok(outcome)
     }

@@ -27,11 +27,11 @@ pub struct Licence {
 pub struct ActivationInfo {
     /// Who granted it.
     pub by: ActivatedBy,
-    /// The id of the key that signed it: the host's or the authority's.
-    pub host_id: HostId,
-    /// The time there when it was granted.
+    /// The id of the key that signed it, the host's or the authority's; `None` by phone.
+    pub host_id: Option<HostId>,
+    /// The time there when it was granted; 0 by phone.
     pub host_time: UnixTime,
-    /// The count it was granted on; with a key, the activations that were left on it.
+    /// The count it was granted on; with a key, the activations that were left on it; 0 by phone.
     pub count: u32,
     /// How long it lasts; `None` for ever.
     pub validity: Option<Duration>,
@@ -47,6 +47,8 @@ pub enum ActivatedBy {
     Count,
     /// The authority, by the key of this number.
     Key(KeyId),
+    /// The vendor by phone, by the key of this number.
+    Phone(KeyId),
 }
 
 /// The product was rearmed by hand as often as it allows.
@@ -76,13 +78,17 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
     pub fn activation(&self) -> Option<ActivationInfo> {
         let activation = self.record.activation.as_ref()?;
         let response = activation.response();
+        let key_id = activation.request().key_id();
+        let by_phone = activation.is_by_phone::<H>();
         let by = match activation.method::<H>() {
             Method::Count => ActivatedBy::Count,
-            Method::Key => ActivatedBy::Key(activation.request().key_id()),
+            Method::Key if by_phone => ActivatedBy::Phone(key_id),
+            Method::Key => ActivatedBy::Key(key_id),
         };
+        let signer = || trust::host_id(&response.certificate().public_key());
         Some(ActivationInfo {
             by,
-            host_id: trust::host_id(&response.certificate().public_key()),
+            host_id: (!by_phone).then(signer),
             host_time: response.host_time(),
             count: response.count(),
             validity: activation.validity::<_, H>(self.product).map(Minutes::as_duration),

@@ -30,6 +30,7 @@ mod accept;
 mod finding;
 mod key;
 mod licence;
+mod phone;
 mod product;
 mod record;
 mod schedule;
@@ -55,7 +56,7 @@ use crate::storage::Corrupt;
 use crate::time::{Instant, Millis, Minutes, Now, UnixTime};
 use crate::trust::{KnownCertificates, Verifier, VerifyingKey};
 use crate::wire::{Cmid, Frame, LicenceStatus, Method};
-use record::{Record, method_of};
+use record::{Activation, Record, method_of};
 use span::Span;
 
 /// How long a client waits for its driver to bring an answer: longer than any transport takes.
@@ -224,9 +225,9 @@ impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
         let mut client = Self::with_record(product, machine, hosts, record, now);
         client.rejection = client.record.load::<H>(image, product, &mut client.known, now)?;
         client.check_host();
-        if let Some(activation) = &client.record.activation {
+        let held = client.record.activation.as_ref();
+        if let Some(interval) = held.and_then(Activation::activation_interval::<H>) {
             // The host's intervals prevail over the product's (PROTOCOL 5), also over a restart.
-            let interval = activation.response().activation_interval();
             client.activation_interval = policy::bounded_interval(interval);
         }
         client.check_hardware(now);

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::phone::{Confirmed, is_by_phone};
 use super::product::{Machine, Product};
 use super::span::Span;
 use super::step::Rejection;
@@ -147,14 +148,21 @@ impl Record {
         let (Some(request), Some(response), true) = (frames.0, frames.1, has_activation) else {
             return Ok(None);
         };
-        let response = match self.believe::<H>(request, response, product, known) {
-            Ok(response) => response,
+        let believed = if is_by_phone::<H>(response) {
+            self.check_owner(request, product)
+                .and_then(|()| Confirmed::verify(response, request, product))
+                .map(|confirmed| Activation::confirmed(request, confirmed, age))
+        } else {
+            self.believe::<H>(request, response, product, known).map(|response| {
+                self.floor = self.floor.max(response.host_time());
+                // The mark is signed; the stored copy of it is not, and would prolong the validity.
+                Activation::new(request, response, age.marked(response.host_time()))
+            })
+        };
+        let activation = match believed {
+            Ok(activation) => self.activation.insert(activation),
             Err(rejection) => return Ok(Some(rejection)),
         };
-        self.floor = self.floor.max(response.host_time());
-        // The mark is signed; the stored copy of it is not, and would prolong the validity.
-        let age = age.marked(response.host_time());
-        let activation = self.activation.insert(Activation::new(request, response, age));
         activation.out_of_tolerance = is_out_of_tolerance.then_some(out_of_tolerance);
         Ok(None)
     }
@@ -169,14 +177,7 @@ impl Record {
         product: &Product<'_, impl Verifier>,
         known: &mut KnownCertificates,
     ) -> Result<Verified<ResponseView<'f>>, Rejection> {
-        let request = RequestView::answered(request_frame);
-        if !product.made(request) {
-            return Err(Rejection::OtherProduct);
-        }
-        let is_from_previous = self.previous_cmid.is_some_and(|cmid| request.is_from(cmid));
-        if !is_from_previous && !request.is_from(self.cmid) {
-            return Err(Rejection::OtherMachine);
-        }
+        self.check_owner(request_frame, product)?;
         let method = method_of::<H>(request_frame);
         let response = product.answer::<H>(request_frame, response, known)?;
         match response.verdict() {
@@ -189,12 +190,30 @@ impl Record {
             _ => Err(Rejection::NotActivating),
         }
     }
+
+    /// Whether a stored request is this product's, and this machine's by its CMID.
+    fn check_owner<V>(&self, request: &Frame, product: &Product<'_, V>) -> Result<(), Rejection> {
+        let request = RequestView::answered(request);
+        if !product.made(request) {
+            return Err(Rejection::OtherProduct);
+        }
+        let is_from_previous = self.previous_cmid.is_some_and(|cmid| request.is_from(cmid));
+        if !is_from_previous && !request.is_from(self.cmid) {
+            return Err(Rejection::OtherMachine);
+        }
+        Ok(())
+    }
 }
 
 impl Activation {
     /// The response grants, and was verified as the answer to the request.
     pub(super) fn new(request: &Frame, response: Verified<ResponseView<'_>>, age: Span) -> Self {
         Self { request: *request, response: *response.frame(), age, out_of_tolerance: None }
+    }
+
+    /// The same by phone. It is for ever, so its age is of no use.
+    pub(super) fn confirmed(request: &Frame, by: Confirmed<'_>, age: Span) -> Self {
+        Self { request: *request, response: *by.record(), age, out_of_tolerance: None }
     }
 
     pub(super) const fn response(&self) -> ResponseView<'_> {

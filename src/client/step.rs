@@ -4,6 +4,7 @@ use core::convert::Infallible;
 use core::fmt;
 use core::time::Duration;
 
+use crate::phone::UntrustedRecord;
 use crate::policy::Skew;
 use crate::time::Instant;
 use crate::trust::Untrusted;
@@ -79,6 +80,8 @@ pub enum Rejection {
     OtherMachine,
     /// The request carries the fingerprint of another machine.
     OtherHardware,
+    /// It is one by phone, and the vendor has not confirmed it, or not for this.
+    Unconfirmed(UntrustedRecord),
     /// The request is one by count: no answer to such a one can be carried to a machine.
     ByCount,
     /// The response does not activate: a refusal, or a count below the threshold.
@@ -142,6 +145,7 @@ impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Untrusted(untrusted) => untrusted.fmt(f),
+            Self::Unconfirmed(untrusted) => untrusted.fmt(f),
             Self::HostNotTrusted => f.write_str(HOST_NOT_TRUSTED),
             Self::OtherProduct => f.write_str("it is of another product"),
             Self::OtherMachine => f.write_str("it is of another machine"),

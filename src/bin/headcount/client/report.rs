@@ -51,9 +51,16 @@ pub(super) fn status(config: &ConfigArgument, output: Output) -> Result<Exit, Pr
                 "Authority",
                 format!("by key {}, with {} activations left on it", key.0, activation.count),
             ),
+            ActivatedBy::Phone(key) => ("Vendor   ", format!("by phone, with key {}", key.0)),
         };
-        output.line(format_args!("{who}    {}", activation.host_id));
-        output.line(format_args!("             activated {}, {on}", date(activation.host_time)));
+        match activation.host_id {
+            Some(host_id) => {
+                output.line(format_args!("{who}    {host_id}"));
+                let date = date(activation.host_time);
+                output.line(format_args!("             activated {date}, {on}"));
+            }
+            None => output.line(format_args!("{who}    activated {on}")),
+        }
     }
     if let Some(key) = &installed.key {
         output.line(format_args!(
@@ -71,12 +78,14 @@ pub(super) fn document(installed: &Installed, client: &FindingClient<'_>, now: N
         let (by, key_id) = match activation.by {
             ActivatedBy::Count => ("count", None),
             ActivatedBy::Key(key) => ("key", Some(key.0)),
+            ActivatedBy::Phone(key) => ("phone", Some(key.0)),
         };
+        let signed = activation.host_id;
         json!({
             "by": by,
             "key_id": key_id,
-            "host_id": activation.host_id.to_string(),
-            "host_time": date(activation.host_time),
+            "host_id": signed.map(|host_id| host_id.to_string()),
+            "host_time": signed.map(|_| date(activation.host_time)),
             "count": activation.count,
             "validity_minutes": activation.validity.map(|validity| validity.as_secs() / 60),
             "renewal_interval_minutes": activation.renewal_interval.0,
@@ -107,6 +116,7 @@ pub(super) fn activated(client: &FindingClient<'_>, now: Now) -> String {
         ActivatedBy::Key(key) => {
             format!("{} activations are left on key {}.", activation.count, key.0)
         }
+        ActivatedBy::Phone(key) => format!("It was by phone, with key {}.", key.0),
     });
     format!("Activated {time}. {}", by.unwrap_or_default())
 }
