@@ -38,6 +38,6 @@ pub use machine::{MachineFacts, whole_name};
 pub use open_files::raise_open_files;
 pub use product_file::{PRODUCT_FILE_HEADER, ProductFile, RootKey};
 pub use resolver::{DNS_PORT, ResolveError, Resolver, parse_dns_server};
-pub use server::{ServeError, Server, ServerCounters, Service, StartError};
+pub use server::{Answer, ServeError, Server, ServerCounters, Service, StartError};
 
 pub use crate::os::{Clock, SystemClock, system_rng};
