@@ -232,8 +232,9 @@ impl Model {
             }
             for cmid in 0..CMIDS {
                 let mut seen = BTreeSet::new();
-                records.fingerprints(id, cmid_of(cmid), &mut |fingerprint| {
+                records.fingerprints(id, cmid_of(cmid), &mut |digest, fingerprint| {
                     let [machine, ..] = *fingerprint.components();
+                    assert_eq!(digest.0, [machine as u8; 20]);
                     assert!(seen.insert((key, cmid, machine as u8)), "shown twice");
                 })?;
                 let of_cmid = self.fingerprints.iter().filter(|one| (one.0, one.1) == (key, cmid));

@@ -180,11 +180,12 @@ impl<'t> Tables<'t> {
         &self,
         KeyId(id): KeyId,
         cmid: Cmid,
-        visit: &mut dyn FnMut(&Fingerprint),
+        visit: &mut dyn FnMut(&MachineDigest, &Fingerprint),
     ) -> Result<(), StoreError> {
         for entry in self.fingerprints.range(of_cmid(id, *cmid.as_bytes()))? {
-            let (_, fingerprint) = entry?;
-            visit(&Fingerprint::from_bytes(fingerprint.value()));
+            let (key, fingerprint) = entry?;
+            let (_, _, machine) = key.value();
+            visit(&MachineDigest(machine), &Fingerprint::from_bytes(fingerprint.value()));
         }
         Ok(())
     }

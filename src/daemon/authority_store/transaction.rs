@@ -84,7 +84,7 @@ impl Ledger for Transaction<'_> {
         &mut self,
         key_id: KeyId,
         cmid: Cmid,
-        visit: &mut dyn FnMut(&Fingerprint),
+        visit: &mut dyn FnMut(&MachineDigest, &Fingerprint),
     ) -> Result<(), StoreError> {
         self.run(|tables| tables.fingerprints(key_id, cmid, visit))
     }
