@@ -6,6 +6,7 @@
 //! bytes.
 
 mod authority_files;
+mod authority_store;
 mod client_config;
 mod client_driver;
 mod exchange;
@@ -21,11 +22,13 @@ pub mod publication;
 mod resolver;
 mod server;
 
-pub use authority_files::{
-    AuthorityConfig, AuthorityFiles, EnrolError, EnrolmentRecord, KeyRecord, NewKey, RegisteredKind,
+pub use authority_files::{AuthorityConfig, AuthorityFiles, EnrolError};
+pub use authority_store::{
+    Database, EnrolmentRecord, KeyRecord, KeyTerms, KeyUsage, MachineRecord, NewKey, Records,
+    RedbDatabase, RegisteredKind, StoreError,
 };
 pub use client_config::{ClientConfig, Machine};
-pub use client_driver::{ask, date};
+pub use client_driver::{ask, ask_any, date};
 pub use exchange::{ExchangeError, Transport, exchange};
 pub use host_config::{HostConfig, Limits, Listen, ServerLimits};
 pub use host_search::{HostSearch, TrustedHosts, parse_domain, parse_host};

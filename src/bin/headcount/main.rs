@@ -6,6 +6,7 @@ mod client;
 mod demo;
 mod explain;
 mod folder;
+mod given_key;
 mod host;
 mod inspect;
 mod output;
