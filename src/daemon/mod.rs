@@ -6,6 +6,7 @@
 //! bytes.
 
 mod authority_files;
+mod authority_store;
 mod client_config;
 mod client_driver;
 mod exchange;
@@ -21,8 +22,10 @@ pub mod publication;
 mod resolver;
 mod server;
 
-pub use authority_files::{
-    AuthorityConfig, AuthorityFiles, EnrolError, EnrolmentRecord, KeyRecord, NewKey, RegisteredKind,
+pub use authority_files::{AuthorityConfig, AuthorityFiles, EnrolError};
+pub use authority_store::{
+    Database, EnrolmentRecord, KeyRecord, KeyTerms, KeyUsage, MachineRecord, NewKey, Records,
+    RedbDatabase, RegisteredKind, StoreError,
 };
 pub use client_config::{ClientConfig, Machine};
 pub use client_driver::{ask, ask_any, date};
@@ -38,6 +41,6 @@ pub use machine::{MachineFacts, whole_name};
 pub use open_files::raise_open_files;
 pub use product_file::{PRODUCT_FILE_HEADER, ProductFile, RootKey};
 pub use resolver::{DNS_PORT, ResolveError, Resolver, parse_dns_server};
-pub use server::{ServeError, Server, ServerCounters, Service, StartError};
+pub use server::{Answer, ServeError, Server, ServerCounters, Service, StartError};
 
 pub use crate::os::{Clock, SystemClock, system_rng};

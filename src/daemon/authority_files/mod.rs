@@ -1,28 +1,22 @@
-//! The vendor's folder: root key, master key, products, register of keys, ledger of enrolments.
+//! The vendor's folder: root key, master key, products, and the database of what was issued.
 
-mod ledger;
-mod register;
+mod config;
 
-pub use ledger::EnrolmentRecord;
-pub use register::{KeyRecord, NewKey, RegisteredKind};
+pub use config::AuthorityConfig;
 
 use core::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::string::String;
 use std::vec::Vec;
 
-use serde::{Deserialize, Serialize};
-
+use super::authority_store::{Database, KeyRecord, KeyUsage, NewKey, RedbDatabase, StoreError};
 use super::files::{self, FileError, Secrecy};
 use super::product_file::{ProductFile, RootKey};
 use crate::authority::{Authority, EnrolmentAnswer, EnrolmentError};
 use crate::time::{Minutes, UnixTime};
 use crate::trust::{MasterKey, ProductKey, Signer, SigningKey, UntrustedEnrolment};
 use crate::wire::{Frame, KeyId, PublicKey};
-use ledger::{FileLedger, Ledger};
-use register::Register;
 
 const CONFIG_HEADER: &str = "\
 # An authority: the vendor's side of headcount. Keep this folder to yourself and back it up: root.key
@@ -34,40 +28,13 @@ const CONFIG_HEADER: &str = "\
 const LOCK_PATIENCE: core::time::Duration = core::time::Duration::from_secs(5);
 const LOCK_POLL: core::time::Duration = core::time::Duration::from_millis(50);
 
-/// `authority.toml`: what a vendor decides once.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AuthorityConfig {
-    /// The id by which certificates and products name the root key.
-    pub root_id: u16,
-    /// The root key's public half, hexadecimal.
-    pub root_public_key: String,
-    /// How long a host's certificate lasts.
-    #[serde(default = "default_validity_days")]
-    pub certificate_validity_days: u32,
-    /// How far a host's clock may be from the authority's when it enrols. Leave it out where
-    /// requests are carried by hand: the time in them is as old as their journey.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_clock_skew_minutes: Option<u32>,
-}
-
-impl AuthorityConfig {
-    /// Ten years: a host that is never looked after again serves its site's life.
-    pub const DEFAULT_VALIDITY_DAYS: u32 = 3_650;
-}
-
-const fn default_validity_days() -> u32 {
-    AuthorityConfig::DEFAULT_VALIDITY_DAYS
-}
-
 /// A vendor's folder, locked for as long as this value lives: of two commands the second waits for
 /// the first.
 #[derive(Debug)]
 pub struct AuthorityFiles {
     folder: PathBuf,
     config: AuthorityConfig,
-    register: Register,
-    ledger: Ledger,
+    database: RedbDatabase,
     /// Held, not used: dropping it unlocks.
     _lock: File,
 }
@@ -79,11 +46,13 @@ pub enum EnrolError {
     File(FileError),
     /// The request is at fault.
     Untrusted(UntrustedEnrolment),
+    /// The database failed. Nothing was handed out, so asking again is safe.
+    Store(StoreError),
 }
 
 impl AuthorityFiles {
     /// Makes a new authority in a folder that is empty or does not exist yet: root key, master
-    /// key, an empty register and an empty ledger.
+    /// key and an empty database.
     pub fn init(
         folder: &Path,
         root_id: u16,
@@ -98,9 +67,7 @@ impl AuthorityFiles {
         rng.fill_bytes(&mut *master);
         files::write_new_secret(&folder.join(MASTER_KEY), &master)?;
         files::create_private_dir(&folder.join(PRODUCTS))?;
-        let (register, ledger) = (Register::default(), Ledger::default());
-        register.write(&folder.join(REGISTER))?;
-        ledger.write(&folder.join(LEDGER))?;
+        let database = RedbDatabase::create(&folder.join(RedbDatabase::FILE))?;
         let config = AuthorityConfig {
             root_id,
             root_public_key: files::to_hex(&root.public_key().0),
@@ -109,7 +76,7 @@ impl AuthorityFiles {
         };
         // Last: a folder with this file is complete.
         files::write_toml(&folder.join(CONFIG), CONFIG_HEADER, &config, Secrecy::Secret)?;
-        Ok(Self { folder: folder.into(), config, register, ledger, _lock: lock })
+        Ok(Self { folder: folder.into(), config, database, _lock: lock })
     }
 
     /// Opens an authority, waiting for another command that works in it to end.
@@ -119,8 +86,7 @@ impl AuthorityFiles {
         Ok(Self {
             folder: folder.into(),
             config,
-            register: files::read_toml(&folder.join(REGISTER))?,
-            ledger: files::read_toml(&folder.join(LEDGER))?,
+            database: RedbDatabase::open(&folder.join(RedbDatabase::FILE))?,
             _lock: lock,
         })
     }
@@ -171,14 +137,20 @@ impl AuthorityFiles {
         product.write(&path).map(|()| path)
     }
 
+    /// The vendor's records.
+    #[must_use]
+    pub const fn database(&self) -> &RedbDatabase {
+        &self.database
+    }
+
     /// Allots a product key: enters it in the register, then derives it.
     pub fn new_key(
-        &mut self,
-        key: NewKey,
+        &self,
+        key: &NewKey,
         at: UnixTime,
-    ) -> Result<(KeyRecord, ProductKey), FileError> {
+    ) -> Result<(KeyRecord, ProductKey), EnrolError> {
         let master = self.read_master()?;
-        let record = self.register.add(key, at, &self.folder.join(REGISTER))?;
+        let record = self.database.write(|records| records.add_key(key, at))??;
         let key = derive(&master, &record);
         Ok((record, key))
     }
@@ -188,37 +160,9 @@ impl AuthorityFiles {
         self.read_master().map(|master| derive(&master, record))
     }
 
-    /// The register of product keys, by number.
-    #[must_use]
-    pub fn keys(&self) -> &[KeyRecord] {
-        &self.register.keys
-    }
-
-    /// A key of the register.
-    #[must_use]
-    pub fn key(&self, id: u32) -> Option<&KeyRecord> {
-        self.register.key(id)
-    }
-
-    /// Blocks a key or lifts that. `false` when there is no such key.
-    pub fn set_blocked(&mut self, id: u32, blocked: bool) -> Result<bool, FileError> {
-        self.register.set_blocked(id, blocked, &self.folder.join(REGISTER))
-    }
-
-    /// What was enrolled, the first first.
-    #[must_use]
-    pub fn enrolments(&self) -> &[EnrolmentRecord] {
-        &self.ledger.enrolments
-    }
-
-    /// How many hosts a key has enrolled.
-    #[must_use]
-    pub fn hosts_of(&self, id: u32) -> u32 {
-        self.ledger.hosts(id)
-    }
-
-    /// Answers an enrolment request. What is granted is in the ledger, and safe, when this returns.
-    pub fn enrol(&mut self, frame: &Frame, now: UnixTime) -> Result<EnrolmentAnswer, EnrolError> {
+    /// Answers an enrolment request. What is granted is in the database, and safe, when this
+    /// returns.
+    pub fn enrol(&self, frame: &Frame, now: UnixTime) -> Result<EnrolmentAnswer, EnrolError> {
         let master = self.read_master()?;
         let root = self.read_root()?;
         let authority = Authority {
@@ -228,17 +172,31 @@ impl AuthorityFiles {
             certificate_validity: Minutes::from_days(self.config.certificate_validity_days),
             max_skew: self.config.max_clock_skew_minutes.map(Minutes),
         };
-        let serial = self.ledger.next_serial;
-        let mut ledger = FileLedger {
-            register: &self.register,
-            ledger: &mut self.ledger,
-            path: &self.folder.join(LEDGER),
-        };
-        authority.answer_enrolment(frame, now, serial, &mut ledger).map_err(|error| match error {
-            EnrolmentError::Untrusted(untrusted) => EnrolError::Untrusted(untrusted),
-            EnrolmentError::Signer(never) => match never {},
-            EnrolmentError::Ledger(error) => EnrolError::File(error),
-        })
+        let examined = authority.examine_enrolment(frame).map_err(EnrolError::Untrusted)?;
+        let answer = self.database.write(|mut records| {
+            let serial = records.next_serial()?;
+            authority.conclude_enrolment(&examined, now, serial, &mut records).map_err(|error| {
+                match error {
+                    EnrolmentError::Untrusted(untrusted) => EnrolError::Untrusted(untrusted),
+                    EnrolmentError::Signer(never) => match never {},
+                    EnrolmentError::Ledger(error) => EnrolError::Store(error),
+                }
+            })
+        })?;
+        answer
+    }
+
+    /// A key of the register, and what was used of it.
+    pub fn key(&self, id: u32) -> Result<Option<(KeyRecord, KeyUsage)>, StoreError> {
+        self.database.key(KeyId(id))
+    }
+
+    /// Blocks a key or lifts that. `false` when there is no such key.
+    pub fn set_blocked(&self, id: u32, blocked: bool) -> Result<bool, StoreError> {
+        self.database.write(|records| match records.key(KeyId(id))? {
+            Some((key, _)) => records.set_key(&KeyRecord { blocked, ..key }),
+            None => Ok(false),
+        })?
     }
 
     fn read_master(&self) -> Result<MasterKey, FileError> {
@@ -260,8 +218,6 @@ impl AuthorityFiles {
 const CONFIG: &str = "authority.toml";
 const ROOT_KEY: &str = "root.key";
 const MASTER_KEY: &str = "master.key";
-const REGISTER: &str = "keys.toml";
-const LEDGER: &str = "enrolments.toml";
 const PRODUCTS: &str = "products";
 
 /// Whether a product's name can be a file's name everywhere.
@@ -279,7 +235,7 @@ fn check_name(name: &str) -> Result<(), &'static str> {
 }
 
 fn derive(master: &MasterKey, record: &KeyRecord) -> ProductKey {
-    master.product_key(record.kind.into(), KeyId(record.id))
+    master.product_key(record.terms.kind().into(), record.key_id())
 }
 
 /// A folder that holds nothing yet and that only its owner may enter.
@@ -316,11 +272,18 @@ impl From<FileError> for EnrolError {
     }
 }
 
+impl From<StoreError> for EnrolError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl fmt::Display for EnrolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(error) => error.fmt(f),
             Self::Untrusted(untrusted) => untrusted.fmt(f),
+            Self::Store(error) => error.fmt(f),
         }
     }
 }

@@ -74,6 +74,11 @@ impl FolderArgument {
     }
 }
 
+/// What the records' failure is to the user.
+fn not_done(error: impl std::fmt::Display) -> Problem {
+    Problem::new(Exit::Failed, error)
+}
+
 /// The system's clock, which an authority always has.
 fn now() -> UnixTime {
     use headcount::daemon::{Clock, SystemClock};
