@@ -205,6 +205,22 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<[u8; 32]>, FileError> {
     }
 }
 
+/// Reads a secret, and refuses a file that others than its owner may read or write.
+pub(super) fn read_private(path: &Path) -> Result<Zeroizing<[u8; 32]>, FileError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let fail = |error: io::Error| FileError::new(path, "cannot read", error);
+        let mode = fs::metadata(path).map_err(fail)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            let reason =
+                std::format!("its mode is {mode:o}: chmod 600 it, and ask who has read it");
+            return Err(FileError::new(path, "will not use", reason));
+        }
+    }
+    read_secret(path)
+}
+
 /// Bytes as hexadecimal digits.
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {

@@ -6,6 +6,7 @@
 //! bytes.
 
 mod authority_files;
+mod authority_service;
 mod authority_store;
 mod client_config;
 mod client_driver;
@@ -22,7 +23,13 @@ pub mod publication;
 mod resolver;
 mod server;
 
-pub use authority_files::{AuthorityConfig, AuthorityFiles, EnrolError};
+pub use authority_files::{
+    AuthorityConfig, AuthorityFiles, EnrolError, RootConfig, ServiceConfig, read_signing_key,
+};
+pub use authority_service::{
+    AuthorityCounters, AuthorityRoot, AuthorityService, Desk, DeskSettings, RootSigner,
+    SignerError, SignerProcess, WriterHandle, serve_signer,
+};
 pub use authority_store::{
     Database, EnrolmentRecord, KeyRecord, KeyTerms, KeyUsage, MachineRecord, NewKey, Records,
     RedbDatabase, RegisteredKind, StoreError,

@@ -2,21 +2,23 @@
 
 mod config;
 
-pub use config::AuthorityConfig;
+pub use config::{AuthorityConfig, RootConfig, ServiceConfig};
 
 use core::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::vec::Vec;
 
+use super::authority_service::{AuthorityRoot, RootSigner, SignerError, SignerProcess};
 use super::authority_store::{Database, KeyRecord, KeyUsage, NewKey, RedbDatabase, StoreError};
 use super::files::{self, FileError, Secrecy};
 use super::product_file::{ProductFile, RootKey};
 use crate::authority::{Authority, EnrolmentAnswer, EnrolmentError};
 use crate::time::{Minutes, UnixTime};
 use crate::trust::{MasterKey, ProductKey, Signer, SigningKey, UntrustedEnrolment};
-use crate::wire::{Frame, KeyId, PublicKey};
+use crate::wire::{Frame, KeyId};
 
 const CONFIG_HEADER: &str = "\
 # An authority: the vendor's side of headcount. Keep this folder to yourself and back it up: root.key
@@ -34,7 +36,7 @@ const LOCK_POLL: core::time::Duration = core::time::Duration::from_millis(50);
 pub struct AuthorityFiles {
     folder: PathBuf,
     config: AuthorityConfig,
-    database: RedbDatabase,
+    database: Arc<RedbDatabase>,
     /// Held, not used: dropping it unlocks.
     _lock: File,
 }
@@ -46,6 +48,8 @@ pub enum EnrolError {
     File(FileError),
     /// The request is at fault.
     Untrusted(UntrustedEnrolment),
+    /// The root key could not sign. Nothing is recorded.
+    Signer(SignerError),
     /// The database failed. Nothing was handed out, so asking again is safe.
     Store(StoreError),
 }
@@ -67,12 +71,18 @@ impl AuthorityFiles {
         rng.fill_bytes(&mut *master);
         files::write_new_secret(&folder.join(MASTER_KEY), &master)?;
         files::create_private_dir(&folder.join(PRODUCTS))?;
-        let database = RedbDatabase::create(&folder.join(RedbDatabase::FILE))?;
+        let database = Arc::new(RedbDatabase::create(&folder.join(RedbDatabase::FILE))?);
         let config = AuthorityConfig {
-            root_id,
-            root_public_key: files::to_hex(&root.public_key().0),
+            use_root: root_id,
             certificate_validity_days,
             max_clock_skew_minutes: None,
+            service: ServiceConfig::default(),
+            roots: Vec::from([RootConfig {
+                id: root_id,
+                public_key: files::to_hex(&root.public_key().0),
+                file: Some(ROOT_KEY.into()),
+                signer: None,
+            }]),
         };
         // Last: a folder with this file is complete.
         files::write_toml(&folder.join(CONFIG), CONFIG_HEADER, &config, Secrecy::Secret)?;
@@ -81,12 +91,14 @@ impl AuthorityFiles {
 
     /// Opens an authority, waiting for another command that works in it to end.
     pub fn open(folder: &Path) -> Result<Self, FileError> {
-        let config = files::read_toml(&folder.join(CONFIG))?;
+        let path = folder.join(CONFIG);
+        let config: AuthorityConfig = files::read_toml(&path)?;
+        config.check().map_err(|reason| FileError::new(&path, "cannot use", reason))?;
         let lock = lock(folder)?;
         Ok(Self {
             folder: folder.into(),
             config,
-            database: RedbDatabase::open(&folder.join(RedbDatabase::FILE))?,
+            database: Arc::new(RedbDatabase::open(&folder.join(RedbDatabase::FILE))?),
             _lock: lock,
         })
     }
@@ -97,11 +109,72 @@ impl AuthorityFiles {
         &self.config
     }
 
-    /// The root key as product files name it.
+    /// Decides otherwise.
+    pub fn set_config(&mut self, config: AuthorityConfig) -> Result<(), FileError> {
+        let path = self.folder.join(CONFIG);
+        config.check().map_err(|reason| FileError::new(&path, "will not write", reason))?;
+        files::write_toml(&path, CONFIG_HEADER, &config, Secrecy::Secret)?;
+        self.config = config;
+        Ok(())
+    }
+
+    /// The folder.
     #[must_use]
-    pub fn root(&self) -> RootKey {
-        let AuthorityConfig { root_id, root_public_key, .. } = &self.config;
-        RootKey { id: *root_id, public_key: root_public_key.clone() }
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// All root keys as product files name them, the one in use first.
+    #[must_use]
+    pub fn roots(&self) -> Vec<RootKey> {
+        let in_use = self.config.root_in_use().into_iter();
+        let others = self.config.roots.iter().filter(|root| root.id != self.config.use_root);
+        in_use.chain(others).map(RootConfig::root_key).collect()
+    }
+
+    /// The root key in use, ready to sign, and the others.
+    pub fn open_roots(&self) -> Result<(AuthorityRoot, Vec<AuthorityRoot>), FileError> {
+        let in_use = self.open_root_in_use()?;
+        let others = self.config.roots.iter().filter(|root| root.id != self.config.use_root);
+        let others = others.map(|root| self.open_root(root)).collect::<Result<_, _>>()?;
+        Ok((in_use, others))
+    }
+
+    /// The key of the authority's own by which it answers activations, made when there is none.
+    pub fn service_key(
+        &self,
+        rng: &mut impl rand_core::CryptoRng,
+    ) -> Result<SigningKey, FileError> {
+        let path = self.folder.join(SERVICE_KEY);
+        if path.exists() {
+            return read_signing_key(&path);
+        }
+        let (key, seed) = SigningKey::generate(rng);
+        files::write_new_secret(&path, &seed).map(|()| key)
+    }
+
+    /// Makes a new root key, which products do not know yet and nothing is signed by.
+    pub fn add_root(
+        &mut self,
+        id: u16,
+        rng: &mut impl rand_core::CryptoRng,
+    ) -> Result<RootKey, FileError> {
+        let (key, seed) = SigningKey::generate(rng);
+        let file = PathBuf::from(std::format!("root-{id}.key"));
+        let root = RootConfig {
+            id,
+            public_key: files::to_hex(&key.public_key().0),
+            file: Some(file.clone()),
+            signer: None,
+        };
+        let mut config = self.config.clone();
+        config.roots.push(root.clone());
+        let taken = self.config.roots.iter().any(|root| root.id == id);
+        if !taken {
+            files::write_new_secret(&self.folder.join(file), &seed)?;
+        }
+        self.set_config(config)?;
+        Ok(root.root_key())
     }
 
     /// Where the file of a product is.
@@ -139,7 +212,7 @@ impl AuthorityFiles {
 
     /// The vendor's records.
     #[must_use]
-    pub const fn database(&self) -> &RedbDatabase {
+    pub const fn database(&self) -> &Arc<RedbDatabase> {
         &self.database
     }
 
@@ -164,11 +237,11 @@ impl AuthorityFiles {
     /// returns.
     pub fn enrol(&self, frame: &Frame, now: UnixTime) -> Result<EnrolmentAnswer, EnrolError> {
         let master = self.read_master()?;
-        let root = self.read_root()?;
+        let root = self.open_root_in_use()?;
         let authority = Authority {
             master: &master,
-            root_id: self.config.root_id,
-            root: &root,
+            root_id: root.id,
+            root: &root.signer,
             certificate_validity: Minutes::from_days(self.config.certificate_validity_days),
             max_skew: self.config.max_clock_skew_minutes.map(Minutes),
         };
@@ -178,7 +251,7 @@ impl AuthorityFiles {
             authority.conclude_enrolment(&examined, now, serial, &mut records).map_err(|error| {
                 match error {
                     EnrolmentError::Untrusted(untrusted) => EnrolError::Untrusted(untrusted),
-                    EnrolmentError::Signer(never) => match never {},
+                    EnrolmentError::Signer(error) => EnrolError::Signer(error),
                     EnrolmentError::Ledger(error) => EnrolError::Store(error),
                 }
             })
@@ -199,26 +272,51 @@ impl AuthorityFiles {
         })?
     }
 
-    fn read_master(&self) -> Result<MasterKey, FileError> {
-        files::read_secret(&self.folder.join(MASTER_KEY)).map(|key| MasterKey::from_bytes(*key))
+    /// The key from which all product keys are derived.
+    pub fn read_master(&self) -> Result<MasterKey, FileError> {
+        files::read_private(&self.folder.join(MASTER_KEY)).map(|key| MasterKey::from_bytes(*key))
     }
 
-    fn read_root(&self) -> Result<SigningKey, FileError> {
-        let path = self.folder.join(ROOT_KEY);
-        let root = SigningKey::from_seed(&*files::read_secret(&path)?);
-        let PublicKey(public) = root.public_key();
-        if files::to_hex(&public) == self.config.root_public_key {
-            return Ok(root);
+    fn open_root_in_use(&self) -> Result<AuthorityRoot, FileError> {
+        match self.config.root_in_use() {
+            Some(root) => self.open_root(root),
+            None => Err(FileError::new(&self.folder.join(CONFIG), "cannot use", "no root in use")),
         }
-        // Certificates that no product would believe must not be made.
-        Err(FileError::new(&path, "cannot use", "not the root key that authority.toml names"))
+    }
+
+    fn open_root(&self, root: &RootConfig) -> Result<AuthorityRoot, FileError> {
+        let config = self.folder.join(CONFIG);
+        let fail = |path: &Path, reason: &str| FileError::new(path, "cannot use", reason);
+        let public = root.public_key().ok_or_else(|| fail(&config, "a root's public_key"))?;
+        let signer = match (&root.file, root.signer.as_deref()) {
+            (Some(file), _) => {
+                let path = self.folder.join(file);
+                let key = read_signing_key(&path)?;
+                if key.public_key() != public {
+                    // Certificates that no product would believe must not be made.
+                    return Err(fail(&path, "not the root key that authority.toml names"));
+                }
+                RootSigner::Key(key)
+            }
+            (None, Some([program, arguments @ ..])) => {
+                RootSigner::Process(SignerProcess::new(program.clone(), arguments.to_vec(), public))
+            }
+            (None, _) => return Err(fail(&config, "a root without file and signer")),
+        };
+        Ok(AuthorityRoot { id: root.id, signer })
     }
 }
 
 const CONFIG: &str = "authority.toml";
 const ROOT_KEY: &str = "root.key";
+const SERVICE_KEY: &str = "authority.key";
 const MASTER_KEY: &str = "master.key";
 const PRODUCTS: &str = "products";
+
+/// Reads a key that signs from a file that its owner alone may read.
+pub fn read_signing_key(path: &Path) -> Result<SigningKey, FileError> {
+    files::read_private(path).map(|seed| SigningKey::from_seed(&seed))
+}
 
 /// Whether a product's name can be a file's name everywhere.
 fn check_name(name: &str) -> Result<(), &'static str> {
@@ -283,6 +381,7 @@ impl fmt::Display for EnrolError {
         match self {
             Self::File(error) => error.fmt(f),
             Self::Untrusted(untrusted) => untrusted.fmt(f),
+            Self::Signer(error) => write!(f, "the root key could not sign: {error}"),
             Self::Store(error) => error.fmt(f),
         }
     }

@@ -45,6 +45,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     let answer = authority.enrol(&frame, now).map_err(|error| match error {
         EnrolError::File(error) => error.into(),
         EnrolError::Store(error) => not_done(error),
+        EnrolError::Signer(error) => not_done(error),
         EnrolError::Untrusted(untrusted) => distrust(&untrusted),
     })?;
     files::write(out, &answer.frame, Secrecy::Public)?;

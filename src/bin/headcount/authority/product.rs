@@ -203,7 +203,7 @@ impl Add {
             maximum_validity_minutes: self.maximum_validity_days * 1_440,
             initial_grace_minutes: self.initial_grace_days * 1_440,
             authority: None,
-            roots: vec![authority.root()],
+            roots: authority.roots(),
         };
         let same = |other: &ProductFile| {
             (&other.application_id, &other.activation_id)

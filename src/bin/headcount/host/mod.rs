@@ -4,7 +4,7 @@ mod dns;
 mod enrol;
 mod init;
 mod run;
-mod signals;
+pub(crate) mod signals;
 mod status;
 
 use std::path::PathBuf;
