@@ -155,6 +155,16 @@ pub fn write_new(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), File
     write(path, bytes, secrecy)
 }
 
+/// Removes a file, where there is one.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::new(path, "cannot remove", error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes a folder that only its owner may enter, unless it exists.
 pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
     let mut builder = fs::DirBuilder::new();

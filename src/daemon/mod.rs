@@ -10,6 +10,7 @@ mod authority_service;
 mod authority_store;
 mod client_config;
 mod client_driver;
+mod enrolment;
 mod exchange;
 pub mod files;
 mod host_config;
@@ -36,6 +37,7 @@ pub use authority_store::{
 };
 pub use client_config::{ClientConfig, Machine};
 pub use client_driver::{ask, ask_any, date};
+pub use enrolment::{Answered, Applicant, EnrolmentConfig, EnrolmentKey, NoHostKey, NotEnrolled};
 pub use exchange::{ExchangeError, Transport, exchange};
 pub use host_config::{HostConfig, Limits, Listen, ServerLimits};
 pub use host_search::{HostSearch, TrustedHosts, parse_domain, parse_host};

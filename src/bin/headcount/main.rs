@@ -9,7 +9,9 @@ mod folder;
 mod given_key;
 mod host;
 mod inspect;
+mod interruptible;
 mod output;
+mod qr;
 mod spoken;
 mod usage;
 
