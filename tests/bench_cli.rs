@@ -84,6 +84,7 @@ fn product_file(root: &PublicKey) -> ProductFile {
         rearms: 3,
         maximum_validity_minutes: 259_200,
         initial_grace_minutes: 43_200,
+        authority: None,
         roots: vec![RootKey::new(1, root)],
     }
 }

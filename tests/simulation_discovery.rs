@@ -184,7 +184,7 @@ impl World {
             let ids: HashSet<HostId> =
                 self.hosts.iter().map(|host| host_id(&host.key.public_key())).collect();
             for node in self.nodes.iter().filter(|node| node.client.activation().is_some()) {
-                assert!(ids.contains(&node.client.activation().unwrap().host_id));
+                assert!(ids.contains(&node.client.activation().unwrap().host_id.unwrap()));
             }
         }
     }

@@ -4,16 +4,20 @@
 
 use std::collections::HashSet;
 use std::num::{NonZeroU8, NonZeroU32};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use headcount::client::{
-    Client, Discard, Event, Failure, IMAGE_LEN, Licence, Limits, Machine, Outcome, Product, Step,
+    ActivatedBy, Client, Discard, Event, Failure, IMAGE_LEN, Licence, Limits, Machine, Outcome,
+    Product, Rejection, Step,
 };
+use headcount::discovery::{InstalledKey, Keyed, Numbered};
 use headcount::fingerprint::{Fingerprint, Matching};
 use headcount::policy::Skew;
+use headcount::storage::Corrupt;
 use headcount::time::{Minutes, Now, UnixTime};
-use headcount::trust::{self, ParsedRequest, TagSchedule, Untrusted};
+use headcount::trust::{self, ParsedRequest, TagKey, TagSchedule, Untrusted, VerifyingKey};
 use headcount::wire::{
     ActivationId, ApplicationId, Certificate, Cmid, CountedId, Digest, FRAME_LEN, Frame, KeyId,
     LicenceStatus, Method, Name, Nonce, Refusal, Request, ResponseBody, Role, Validity, Verdict,
@@ -43,6 +47,7 @@ fuzz_target!(|script: Script| {
 struct Script {
     terms: Terms,
     hosts: u8,
+    key: Option<bool>,
     machine: u8,
     calendar: Calendar,
     seed: u8,
@@ -100,6 +105,29 @@ enum Operation {
     AskNow,
     PreferHost(u8),
     SetMachine(u8),
+    /// One of the keys, or none.
+    Install(Option<bool>),
+    TakeStored(Carried),
+}
+
+/// A pair of frames that somebody brings.
+#[derive(Arbitrary, Debug)]
+struct Carried {
+    /// The machine's own CMID, or that of one that was imaged.
+    cmid: Option<u8>,
+    machine: u8,
+    key: bool,
+    answer: Answer,
+    wrong: Wrong,
+}
+
+/// What is wrong with its request.
+#[derive(Arbitrary, Clone, Copy, Debug, PartialEq)]
+enum Wrong {
+    Nothing,
+    NothingAtAll,
+    ByCount,
+    Product,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -205,6 +233,18 @@ const ACTIVATION: ActivationId = ActivationId([2; 16]);
 const COUNTED: CountedId = CountedId([3; 16]);
 const KEY_ID: KeyId = KeyId(77);
 
+/// The two MAKs that there are.
+fn installed_key(second: bool) -> &'static InstalledKey {
+    static KEYS: OnceLock<[InstalledKey; 2]> = OnceLock::new();
+    let keys = KEYS.get_or_init(|| {
+        [501, 502].map(|number| InstalledKey {
+            key_id: KeyId(number),
+            tag_key: TagKey::from_bytes([number as u8; 32]),
+        })
+    });
+    &keys[usize::from(second)]
+}
+
 impl Terms {
     fn product(&self) -> Product<'static> {
         let vendor = Vendor::get();
@@ -306,6 +346,7 @@ struct Remembered {
 struct Grant {
     cmid: Cmid,
     hardware: Fingerprint,
+    by: ActivatedBy,
     /// In milliseconds, as are the intervals.
     validity: Option<u64>,
     activation_interval: u64,
@@ -347,10 +388,13 @@ struct Pending {
     request: Request<'static>,
 }
 
+type KeyedClient<'p> = Client<'p, VerifyingKey, Keyed<'static, Numbered>>;
+
 struct World<'p> {
     product: &'p Product<'p>,
-    client: Client<'p>,
+    client: KeyedClient<'p>,
     hosts: NonZeroU8,
+    key: Option<&'static InstalledKey>,
     machine: Machine<'static>,
     time: Time,
     dice: Dice,
@@ -396,7 +440,9 @@ impl<'p> World<'p> {
         let time = Time::new(script.calendar);
         let mut dice = Dice::new(script.seed, script.luck);
         let now = time.now();
-        let client = Client::new(product, machine, hosts, now, &mut dice);
+        let key = script.key.map(installed_key);
+        let from = Keyed::new(Numbered::new(hosts), key);
+        let client = Client::new_with(product, machine, from, now, &mut dice);
         let state = Remembered {
             cmid: client.cmid(),
             previous: None,
@@ -410,6 +456,7 @@ impl<'p> World<'p> {
         Self {
             product,
             hosts,
+            key,
             machine,
             time,
             dice,
@@ -504,6 +551,8 @@ impl<'p> World<'p> {
                 self.client.set_machine(self.machine, self.time.now());
                 self.check_hardware();
             }
+            Operation::Install(key) => self.install(key.map(installed_key)),
+            Operation::TakeStored(carried) => self.take_stored(carried),
         }
     }
 
@@ -529,7 +578,9 @@ impl<'p> World<'p> {
                 info.renewal_interval.as_duration().as_millis(),
                 grant.renewal_interval.into()
             );
-            assert!(info.count >= self.product.required_count.get());
+            assert_eq!(info.by, grant.by);
+            let by_count = grant.by == ActivatedBy::Count;
+            assert!(!by_count || info.count >= self.product.required_count.get());
         }
     }
 
@@ -559,6 +610,26 @@ impl<'p> World<'p> {
             u128::MAX => Licence { status, left: None },
             left => Licence { status, left: Some(Duration::from_millis(left as u64)) },
         }
+    }
+
+    /// Whether the activation is of the kind that is asked for.
+    fn is_as_installed(&self) -> bool {
+        let wanted = self.key.map_or(ActivatedBy::Count, |key| ActivatedBy::Key(key.key_id));
+        self.state.grant.as_ref().is_some_and(|grant| grant.by == wanted)
+    }
+
+    /// Whether it is for ever, and of the kind that is asked for: then nothing need be asked.
+    fn is_settled(&self) -> bool {
+        let granted = self.state.grant.as_ref();
+        let for_ever = granted.is_some_and(|grant| {
+            matches!(grant.by, ActivatedBy::Key(_)) && grant.validity.is_none()
+        });
+        for_ever && self.is_as_installed() && self.is_licensed()
+    }
+
+    /// How many places there are to ask.
+    fn places(&self) -> u8 {
+        if self.key.is_some() { 1 } else { self.hosts.get() }
     }
 
     fn is_licensed(&self) -> bool {
@@ -633,12 +704,15 @@ impl<'p> World<'p> {
         let now = self.time.now().monotonic.as_millis();
         if self.pending.is_none() {
             assert!(self.kicked || now >= self.rested_at + self.least_rest, "asks too soon");
+            assert!(self.kicked || !self.is_settled(), "asks for what it has for ever");
             self.kicked = false;
             self.sent_in_round = 0;
-            self.ask(self.preferred, 1, false);
+            let first = if self.key.is_some() { 0 } else { self.preferred };
+            self.ask(first, 1, false);
         }
         self.sent_in_round += 1;
-        assert!(self.sent_in_round <= self.hosts.get() + 1, "a round of too many requests");
+        assert!(self.sent_in_round <= self.places() + 1, "a round of too many requests");
+        let schedule = TagSchedule::new(self.tag_key());
         let pending = self.pending.as_mut().expect("as asked");
         assert_eq!(host, pending.host);
         assert_eq!(pending.sent_until, None, "sent twice");
@@ -646,7 +720,7 @@ impl<'p> World<'p> {
 
         let frame = *self.client.pending_frame().expect("it is to be sent");
         let parsed = ParsedRequest::parse(&frame).expect("well formed");
-        let request = parsed.verify(&TagSchedule::new(&self.product.tag_key)).expect("tagged");
+        let request = parsed.verify(&schedule).expect("tagged");
         let nonce = request.nonce;
         assert!(self.nonces.insert(nonce.0), "a nonce used again");
         assert_eq!(request.into_inner(), Request { nonce, ..pending.request });
@@ -665,9 +739,12 @@ impl<'p> World<'p> {
             return;
         }
         assert!(until <= now + DAY);
+        if self.is_settled() {
+            return;
+        }
         let spread = |wait: u64| wait + wait / 10;
         let rest = match &self.state.grant {
-            Some(grant) if self.is_licensed() => {
+            Some(grant) if self.is_licensed() && self.is_as_installed() => {
                 grant.renewal_interval.max(self.activation_interval)
             }
             _ => self.activation_interval,
@@ -683,7 +760,7 @@ impl<'p> World<'p> {
             virtual_machine: self.machine.virtual_machine,
             renewal: self.is_licensed(),
             licence_status: licence.status,
-            method: Method::Count,
+            method: if self.key.is_some() { Method::Key } else { Method::Count },
             required_count: self.product.required_count,
             time_left: Minutes(minutes_left.min(u32::MAX.into()) as u32),
             application_id: APPLICATION,
@@ -695,14 +772,19 @@ impl<'p> World<'p> {
             nonce: Nonce([0; 16]),
             fingerprint: self.machine.fingerprint,
             workstation_name: self.machine.workstation_name,
-            key_id: KEY_ID,
+            key_id: self.key.map_or(KEY_ID, |key| key.key_id),
         };
         self.pending = Some(Pending { host, tried, rearmed, sent_until: None, request });
     }
 
+    /// What requests are tagged with.
+    fn tag_key(&self) -> &TagKey {
+        self.key.map_or(&self.product.tag_key, |key| &key.tag_key)
+    }
+
     fn next_host(&mut self) {
         let Some(pending) = self.pending.take() else { return };
-        if pending.tried < self.hosts.get() {
+        if pending.tried < self.places() {
             let host = (pending.host + 1) % self.hosts.get();
             self.ask(host, pending.tried + 1, pending.rearmed);
         } else {
@@ -728,7 +810,7 @@ impl<'p> World<'p> {
     /// Delivers what cannot be accepted, and sees that it changes nothing.
     fn discarded(&mut self, bytes: &[u8]) -> Discard {
         let now = self.time.now();
-        let seen = |client: &Client<'_>| {
+        let seen = |client: &KeyedClient<'_>| {
             let frame = client.pending_frame().copied();
             (client.image(now), frame, client.last_attempt(), client.licence(now))
         };
@@ -740,7 +822,6 @@ impl<'p> World<'p> {
     }
 
     fn answer(&mut self, answer: &Answer) {
-        let vendor = Vendor::get();
         let pending = self.client.pending_frame().copied();
         let this = pending.or(self.frames.last().copied()).unwrap_or([0; FRAME_LEN]);
         let asked = match answer.to {
@@ -748,12 +829,23 @@ impl<'p> World<'p> {
             To::TheOneBefore => *self.frames.iter().rev().nth(1).unwrap_or(&[1; FRAME_LEN]),
             To::Nobody => [2; FRAME_LEN],
         };
-        let voucher = match answer.voucher {
-            Trusted::First => Voucher::First,
-            Trusted::Second => Voucher::Second,
-            Trusted::Dated => Voucher::Dated,
-            Trusted::Any(voucher) => voucher,
-        };
+        let by_key = self.pending.as_ref().is_some_and(Pending::is_by_key);
+        let trusted = answer.voucher;
+        let voucher = if by_key { trusted.of_authority() } else { trusted.of_host() };
+        let (body, bytes, damaged) = self.written(answer, voucher, &asked);
+        let delivery = Delivery { bytes, damaged, voucher, body };
+        self.deliver(&delivery);
+        self.delivered = Some(delivery);
+    }
+
+    /// The answer in bytes, and whether they are still what they were.
+    fn written(
+        &self,
+        answer: &Answer,
+        voucher: Voucher,
+        asked: &Frame,
+    ) -> (ResponseBody, Vec<u8>, bool) {
+        let vendor = Vendor::get();
         let required = self.product.required_count.get();
         let body = ResponseBody {
             verdict: match answer.verdict {
@@ -769,7 +861,7 @@ impl<'p> World<'p> {
             activation_interval: answer.activation_interval.minutes(120),
             renewal_interval: answer.renewal_interval.minutes(10_080),
             host_time: UnixTime::from_secs(self.host_time(answer.time)),
-            request_digest: trust::request_digest(&asked),
+            request_digest: trust::request_digest(asked),
             certificate: vendor.certificate(voucher),
         };
         let mut bytes = vendor.answer(voucher, body).to_vec();
@@ -783,9 +875,7 @@ impl<'p> World<'p> {
             Damage::Cut(length) => bytes.truncate(length.min(249).into()),
             Damage::Longer => bytes.push(0),
         }
-        let delivery = Delivery { bytes, damaged, voucher, body };
-        self.deliver(&delivery);
-        self.delivered = Some(delivery);
+        (body, bytes, damaged)
     }
 
     fn deliver(&mut self, Delivery { bytes, damaged, voucher, body }: &Delivery) {
@@ -829,35 +919,11 @@ impl<'p> World<'p> {
         body: &ResponseBody,
         to_this: bool,
     ) -> Option<Discard> {
-        let Certificate { claims, .. } = body.certificate;
-        let perpetual =
-            matches!(body.verdict, Verdict::Granted { validity: Validity::Perpetual, .. });
-        let host_time = body.host_time;
-        let minute = host_time.as_secs() / 60;
-        let untrusted = if !to_this {
-            Some(Untrusted::OtherRequest)
-        } else if voucher == Voucher::UnknownRoot {
-            Some(Untrusted::UnknownRoot(UNKNOWN_ROOT))
-        } else if voucher == Voucher::Impostor {
-            Some(Untrusted::CertificateSignature)
-        } else if voucher == Voucher::Authority {
-            Some(Untrusted::WrongRole(Role::Authority))
-        } else if voucher == Voucher::LowRank {
-            let certificate = claims.coverage;
-            Some(Untrusted::NotCovered { certificate, product: COVERAGE })
-        } else if perpetual {
-            Some(Untrusted::Perpetual)
-        } else if minute < claims.not_before.0.into() || minute > claims.not_after.0.into() {
-            Some(Untrusted::OutsideDates { host_time })
-        } else if voucher == Voucher::OtherSigner {
-            Some(Untrusted::ResponseSignature)
-        } else {
-            None
-        };
-        if let Some(untrusted) = untrusted {
+        let by_key = self.pending.as_ref().is_some_and(Pending::is_by_key);
+        if let Some(untrusted) = distrust(voucher, body, to_this, by_key) {
             return Some(Discard::Untrusted(untrusted));
         }
-        let host_secs = host_time.as_secs();
+        let host_secs = body.host_time.as_secs();
         match now.clock.map(UnixTime::as_secs) {
             Some(clock) if host_secs > clock.saturating_add(240 * 60) => {
                 return Some(Discard::ClockSkew(Skew::Behind(host_secs - clock)));
@@ -878,16 +944,19 @@ impl<'p> World<'p> {
         let pending = self.pending.clone().expect("it was asked");
         self.state.floor = self.state.floor.max(body.host_time.as_secs());
         self.activation_interval = bounded(body.activation_interval);
-        self.preferred = pending.host;
+        if !pending.is_by_key() {
+            self.preferred = pending.host;
+        }
+        let by_key = pending.is_by_key();
         let granted = matches!(body.verdict, Verdict::Granted { .. });
-        self.state.counted |= granted;
+        self.state.counted |= granted && !by_key;
         let required = self.product.required_count.get();
         let predicted = match body.verdict {
             Verdict::Refused(refusal) => {
                 self.next_host();
                 Outcome::Refused(refusal)
             }
-            Verdict::Granted { count, validity } if count >= required => {
+            Verdict::Granted { count, validity } if by_key || count >= required => {
                 self.activate(&pending, body, count, validity);
                 Outcome::Activated { count }
             }
@@ -898,7 +967,7 @@ impl<'p> World<'p> {
         };
         assert_eq!(outcome, predicted);
         assert_eq!(self.client.last_attempt(), Some(Ok(outcome)));
-        if granted && body.duplicate && !pending.rearmed {
+        if granted && !by_key && body.duplicate && !pending.rearmed {
             let held = self.state.grant.as_ref().map(|grant| grant.cmid);
             let keeps = self.state.previous.is_some() && self.state.previous == held;
             if !keeps {
@@ -914,17 +983,24 @@ impl<'p> World<'p> {
     fn activate(&mut self, pending: &Pending, body: &ResponseBody, count: u32, validity: Validity) {
         let now = self.time.now();
         let millis = |minutes: Minutes| u64::from(minutes.0) * MINUTE;
-        let Validity::For(granted) = validity else { unreachable!("no host grants it") };
-        let validity = match self.product.limits.maximum_validity {
-            Validity::For(maximum) => millis(granted).min(millis(maximum)),
-            Validity::Perpetual => millis(granted),
+        let maximum = self.product.limits.maximum_validity;
+        let by_key = pending.is_by_key();
+        let validity = match (validity, maximum) {
+            (Validity::Perpetual, _) if by_key => None,
+            (Validity::Perpetual, _) => unreachable!("no host grants it"),
+            (Validity::For(granted), _) if by_key => Some(millis(granted)),
+            (Validity::For(granted), Validity::For(maximum)) => Some(millis(granted.min(maximum))),
+            (Validity::For(granted), Validity::Perpetual) => Some(millis(granted)),
         };
+        let key_id = pending.request.key_id;
+        let by = if by_key { ActivatedBy::Key(key_id) } else { ActivatedBy::Count };
         let renewal_interval = bounded(body.renewal_interval);
         let host_time = body.host_time.as_secs();
         self.state.grant = Some(Grant {
-            cmid: self.state.cmid,
+            cmid: pending.request.cmid,
             hardware: pending.request.fingerprint,
-            validity: Some(validity),
+            by,
+            validity,
             activation_interval: self.activation_interval,
             renewal_interval,
             count,
@@ -938,10 +1014,104 @@ impl<'p> World<'p> {
         let renewal = renewal_interval - renewal_interval / 10;
         let shortest = bounded(Minutes(0));
         self.rest(self.activation_interval);
-        self.least_rest =
-            self.least_rest.min(renewal).min((validity / 2).max(shortest - shortest / 10));
+        let half = validity.map_or(u64::MAX, |validity| validity / 2);
+        let soonest = half.max(shortest - shortest / 10);
+        self.least_rest = self.least_rest.min(renewal).min(soonest);
         self.kicked = false;
         self.check_hardware();
+    }
+
+    fn install(&mut self, key: Option<&'static InstalledKey>) {
+        let now = self.time.now();
+        self.client.install(now, &mut self.dice, key);
+        self.key = key;
+        self.warned_at = None;
+        self.starts(now);
+    }
+
+    /// It may ask at once, and it has not failed yet.
+    fn starts(&mut self, now: Now) {
+        self.pending = None;
+        self.rested_at = now.monotonic.as_millis();
+        self.kicked = !self.is_settled();
+    }
+
+    fn take_stored(&mut self, carried: &Carried) {
+        let now = self.time.now();
+        let key = installed_key(carried.key);
+        let by_count = carried.wrong == Wrong::ByCount;
+        let hardware = machine(carried.machine);
+        let request = Request {
+            virtual_machine: hardware.virtual_machine,
+            renewal: false,
+            licence_status: LicenceStatus::InitialGrace,
+            method: if by_count { Method::Count } else { Method::Key },
+            required_count: NonZeroU32::MIN,
+            time_left: Minutes(0),
+            application_id: APPLICATION,
+            activation_id: if carried.wrong == Wrong::Product {
+                ActivationId([9; 16])
+            } else {
+                ACTIVATION
+            },
+            counted_id: COUNTED,
+            cmid: match carried.cmid {
+                Some(number) => Cmid::new([number | 1; 16]).expect("not zero"),
+                None => self.state.cmid,
+            },
+            previous_cmid: None,
+            client_time: None,
+            nonce: Nonce([carried.machine; 16]),
+            fingerprint: hardware.fingerprint,
+            workstation_name: Name::default(),
+            key_id: key.key_id,
+        };
+        let frame = TagSchedule::new(&key.tag_key).seal(&request);
+        let other = [3; FRAME_LEN];
+        let to_this = !matches!(carried.answer.to, To::TheOneBefore | To::Nobody);
+        let voucher = carried.answer.voucher.of_authority();
+        let answered = if to_this { &frame } else { &other };
+        let (body, bytes, damaged) = self.written(&carried.answer, voucher, answered);
+        let Ok(answer) = <&Frame>::try_from(bytes.as_slice()) else { return };
+
+        let before = self.client.image(now);
+        let taken = self.client.take_stored(now, &mut self.dice, &frame, answer);
+        let objection = if by_count {
+            Some(Rejection::ByCount)
+        } else if carried.wrong == Wrong::Product {
+            Some(Rejection::OtherProduct)
+        } else if !self.is_ours(&request.fingerprint) {
+            Some(Rejection::OtherHardware)
+        } else if damaged {
+            assert!(matches!(taken, Err(Rejection::Untrusted(_))));
+            assert!(self.client.image(now) == before);
+            return;
+        } else {
+            distrust(voucher, &body, to_this, true).map(Rejection::Untrusted)
+        };
+        if let Some(rejection) = objection {
+            assert_eq!(taken, Err(rejection));
+            assert!(self.client.image(now) == before, "what is not believed left a trace");
+            return;
+        }
+        let (count, validity) = match body.verdict {
+            Verdict::Refused(refusal) => {
+                assert_eq!(taken, Ok(Outcome::Refused(refusal)));
+                assert!(self.client.image(now) == before, "a refusal left a trace");
+                return;
+            }
+            Verdict::Granted { count, validity } => (count, validity),
+        };
+        assert_eq!(taken, Ok(Outcome::Activated { count }));
+        self.state.floor = self.state.floor.max(body.host_time.as_secs());
+        self.activation_interval = bounded(body.activation_interval);
+        self.state.counted &= request.cmid == self.state.cmid;
+        self.state.cmid = request.cmid;
+        self.cmids.insert(request.cmid);
+        let pending = Pending { host: 0, tried: 1, rearmed: false, sent_until: None, request };
+        self.activate(&pending, &body, count, validity);
+        self.warned_at = None;
+        self.starts(now);
     }
 
     fn takes_fresh_cmid(&mut self) {
@@ -949,15 +1119,17 @@ impl<'p> World<'p> {
         assert!(self.cmids.insert(self.state.cmid), "a CMID used again");
     }
 
+    /// Whether this is the machine's hardware, as far as the product minds.
+    fn is_ours(&self, hardware: &Fingerprint) -> bool {
+        let pairs = hardware.components().iter().zip(self.machine.fingerprint.components());
+        let differing = pairs.filter(|(a, b)| a != b).count();
+        differing <= self.product.matching.tolerance.into()
+    }
+
     /// Whether the activation is still of this hardware.
     fn check_hardware(&mut self) {
         let Some(grant) = &self.state.grant else { return };
-        let mut differing = 0;
-        for (a, b) in grant.hardware.components().iter().zip(self.machine.fingerprint.components())
-        {
-            differing += u16::from(a != b);
-        }
-        let matches = differing <= self.product.matching.tolerance;
+        let matches = self.is_ours(&grant.hardware);
         match (matches, &self.state.out_of_tolerance) {
             (true, Some(_)) => self.state.out_of_tolerance = None,
             (false, None) => {
@@ -1014,8 +1186,7 @@ impl<'p> World<'p> {
         if let Some((at, bit)) = reboot.edit {
             self.check_edited(&image, usize::from(at) % IMAGE_LEN, bit % 8);
         }
-        let resumed =
-            Client::resume(self.product, self.machine, self.hosts, &image, now, &mut self.dice);
+        let resumed = self.resumed(&image, now);
         self.client = resumed.expect("an image of this program");
         self.saved = (image.clone(), self.state.clone());
         let spoilt_before = self.state.out_of_tolerance.is_some();
@@ -1037,8 +1208,13 @@ impl<'p> World<'p> {
         self.reported = self.licence().status;
         self.rearm_to_report = false;
         self.warned_at = None;
-        (self.rested_at, self.due) = (now.monotonic.as_millis(), now.monotonic.as_millis());
-        self.kicked = true;
+        self.due = now.monotonic.as_millis();
+        self.starts(now);
+    }
+
+    fn resumed(&mut self, image: &[u8], now: Now) -> Result<KeyedClient<'p>, Corrupt> {
+        let hosts = Keyed::new(Numbered::new(self.hosts), self.key);
+        Client::resume_with(self.product, self.machine, hosts, image, now, &mut self.dice)
     }
 
     /// An edited image activates nothing that was not activated, and no longer by the calendar.
@@ -1046,8 +1222,7 @@ impl<'p> World<'p> {
         let now = self.time.now();
         let mut edited = image.to_vec();
         edited[at] ^= 1 << bit;
-        let resumed =
-            Client::resume(self.product, self.machine, self.hosts, &edited, now, &mut self.dice);
+        let resumed = self.resumed(&edited, now);
         let Ok(mut client) = resumed else { return };
         if client.is_activated(now) {
             let grant = self.state.grant.as_ref().expect("an activation out of nothing");
@@ -1069,7 +1244,7 @@ impl<'p> World<'p> {
                 Step::Send { .. } => {
                     let frame = client.pending_frame().expect("it is to be sent");
                     let parsed = ParsedRequest::parse(frame).expect("well formed");
-                    parsed.verify(&TagSchedule::new(&self.product.tag_key)).expect("tagged");
+                    parsed.verify(&TagSchedule::new(self.tag_key())).expect("tagged");
                     return;
                 }
                 Step::Wait { until } => {
@@ -1079,5 +1254,68 @@ impl<'p> World<'p> {
             }
         }
         panic!("the client neither sends nor waits");
+    }
+}
+
+impl Pending {
+    fn is_by_key(&self) -> bool {
+        self.request.method == Method::Key
+    }
+}
+
+impl Trusted {
+    /// Who vouches for an answer to a request by count.
+    fn of_host(self) -> Voucher {
+        match self {
+            Self::First => Voucher::First,
+            Self::Second => Voucher::Second,
+            Self::Dated => Voucher::Dated,
+            Self::Any(voucher) => voucher,
+        }
+    }
+
+    /// Who vouches for an answer to a request by key.
+    fn of_authority(self) -> Voucher {
+        match self {
+            Self::Any(voucher) => voucher,
+            _ => Voucher::Authority,
+        }
+    }
+}
+
+/// Why an answer cannot be believed, whatever the clocks say (PROTOCOL 11).
+fn distrust(
+    voucher: Voucher,
+    body: &ResponseBody,
+    to_this: bool,
+    by_key: bool,
+) -> Option<Untrusted> {
+    let Certificate { claims, .. } = body.certificate;
+    let perpetual = matches!(body.verdict, Verdict::Granted { validity: Validity::Perpetual, .. });
+    let host_time = body.host_time;
+    let minute = host_time.as_secs() / 60;
+    let wrong_role = match (by_key, voucher) {
+        (false, Voucher::Authority) => Some(Role::Authority),
+        (true, Voucher::Authority) | (false, _) => None,
+        (true, _) => Some(Role::Host),
+    };
+    if !to_this {
+        Some(Untrusted::OtherRequest)
+    } else if voucher == Voucher::UnknownRoot {
+        Some(Untrusted::UnknownRoot(UNKNOWN_ROOT))
+    } else if voucher == Voucher::Impostor {
+        Some(Untrusted::CertificateSignature)
+    } else if let Some(role) = wrong_role {
+        Some(Untrusted::WrongRole(role))
+    } else if voucher == Voucher::LowRank {
+        Some(Untrusted::NotCovered { certificate: claims.coverage, product: COVERAGE })
+    } else if perpetual && !by_key {
+        Some(Untrusted::Perpetual)
+    } else if minute < claims.not_before.0.into() || minute > claims.not_after.0.into() {
+        Some(Untrusted::OutsideDates { host_time })
+    } else if voucher == Voucher::OtherSigner {
+        Some(Untrusted::ResponseSignature)
+    } else {
+        None
     }
 }

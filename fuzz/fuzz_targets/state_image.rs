@@ -4,12 +4,14 @@
 #![no_main]
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::rc::Rc;
 use std::sync::OnceLock;
 
 use arbitrary::Arbitrary;
 use headcount::client::{self, Client, Event, IMAGE_LEN, Limits, Machine, Step, describe_image};
+use headcount::discovery::{Hosts, Keyed, Numbered};
 use headcount::fingerprint::{Fingerprint, Matching};
 use headcount::host::{
     Host, HostCounters, Pool, Product, RestoreFailure, Settings, SetupKey, Source,
@@ -469,6 +471,7 @@ struct Exchange {
     cmid: [u8; 16],
     hardware: Fingerprint,
     host_time: u64,
+    by_key: bool,
     activates: bool,
 }
 
@@ -522,7 +525,10 @@ fn exchanges() -> &'static [Exchange] {
             (ask(2, 4), Voucher::Second, granted(u32::MAX, days(0)), true),
             (ask(1, 2), Voucher::Dated, granted(REQUIRED + 1, days(1)), true),
             (by_key(ask(1, 0)), Voucher::Authority, granted(9, Validity::Perpetual), true),
-            (by_key(ask(2, 0)), Voucher::Authority, granted(0, Validity::Perpetual), false),
+            (by_key(ask(2, 0)), Voucher::Authority, granted(0, Validity::Perpetual), true),
+            (by_key(ask(2, 0)), Voucher::Authority, granted(0, days(1)), true),
+            (by_key(ask(1, 0)), Voucher::Authority, Verdict::Refused(Refusal::KeyBlocked), false),
+            (by_key(ask(1, 0)), Voucher::Impostor, granted(9, Validity::Perpetual), false),
             (ask(1, 0), Voucher::First, granted(REQUIRED - 1, days(180)), false),
             (ask(1, 0), Voucher::First, Verdict::Refused(Refusal::NotCovered), false),
             (ask(1, 0), Voucher::First, granted(REQUIRED, Validity::Perpetual), false),
@@ -550,6 +556,7 @@ fn exchanges() -> &'static [Exchange] {
                 cmid: *asked.cmid.as_bytes(),
                 hardware: asked.fingerprint,
                 host_time: EPOCH,
+                by_key: asked.method == Method::Key,
                 activates,
             }
         })
@@ -653,7 +660,19 @@ impl ClientCase {
     }
 }
 
+/// By a client that can be activated by key, and by one that only counts.
 fn check_client(payload: &[u8], number: u8, calendar: Calendar) {
+    let numbered = || Numbered::new(NonZeroU8::MIN);
+    check_client_of(payload, number, calendar, || Keyed::new(numbered(), None));
+    check_client_of(payload, number, calendar, numbered);
+}
+
+fn check_client_of<H: Hosts<Find = Infallible>>(
+    payload: &[u8],
+    number: u8,
+    calendar: Calendar,
+    hosts: impl Fn() -> H,
+) {
     let now = Time::new(calendar).now();
     let mut dice = Dice::new(number, Luck::Mixed);
     let machine = Machine {
@@ -661,9 +680,9 @@ fn check_client(payload: &[u8], number: u8, calendar: Calendar) {
         workstation_name: Name::new("fuzzed").expect("short"),
         virtual_machine: false,
     };
-    let hosts = NonZeroU8::MIN;
     let described = describe_image(payload);
-    let mut client = match Client::resume(product(), machine, hosts, payload, now, &mut dice) {
+    let resumed = Client::resume_with(product(), machine, hosts(), payload, now, &mut dice);
+    let mut client = match resumed {
         Ok(client) => client,
         Err(corrupt) => {
             assert!(corrupt.offset <= payload.len());
@@ -675,6 +694,7 @@ fn check_client(payload: &[u8], number: u8, calendar: Calendar) {
 
     let believed = exchanges().iter().find(|exchange| {
         exchange.activates
+            && (H::BY_KEY || !exchange.by_key)
             && payload[ACTIVATED] == 1
             && payload[REQUEST..RESPONSE] == exchange.request
             && payload[RESPONSE..] == exchange.response
@@ -687,7 +707,7 @@ fn check_client(payload: &[u8], number: u8, calendar: Calendar) {
     assert!(believed.is_some() || !client.is_activated(now), "activated by nothing");
 
     // What it writes, it reads.
-    let again = Client::resume(product(), machine, hosts, &image, now, &mut dice);
+    let again = Client::resume_with(product(), machine, hosts(), &image, now, &mut dice);
     let again = again.expect("it was just written");
     assert!(again.image(now) == image);
     assert_eq!(again.licence(now), client.licence(now));

@@ -2,7 +2,7 @@
 
 use rand_core::CryptoRng;
 
-use super::record::Activation;
+use super::record::{Activation, method_of};
 use super::span::Span;
 use super::step::{Discard, Failure, Outcome};
 use super::{Asking, Client, Phase, new_cmid};
@@ -11,7 +11,7 @@ use crate::log::debug;
 use crate::policy::{self, Skew};
 use crate::time::{Millis, Now, UnixTime};
 use crate::trust::{Expected, Verified, Verifier};
-use crate::wire::{self, Method, ResponseView, Verdict};
+use crate::wire::{self, ResponseView, Verdict};
 
 impl<V: Verifier, H: Hosts> Client<'_, V, H> {
     /// Takes an answer to the pending request. All that follows from it is in what
@@ -42,7 +42,9 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
         rng: &mut impl CryptoRng,
     ) -> Result<Outcome, Discard> {
         let Phase::Asking(asking) = self.phase else { return Err(Discard::NotAsked) };
-        if !self.hosts.trusts(&response.certificate().public_key()) {
+        let by_key = asking.is_by_key::<H>();
+        // The authority is no host of the site's.
+        if !by_key && !self.hosts.trusts(&response.certificate().public_key()) {
             return Err(Discard::HostNotTrusted);
         }
         let host_time = response.host_time();
@@ -60,7 +62,7 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
                 return Ok(Outcome::Refused(refusal));
             }
             Verdict::Granted { count, .. }
-                if policy::meets_threshold(count, self.product.required_count) =>
+                if by_key || policy::meets_threshold(count, self.product.required_count) =>
             {
                 self.activate(&asking, response, now, rng);
                 Outcome::Activated { count }
@@ -71,8 +73,11 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
                 Outcome::BelowThreshold { count, required }
             }
         };
-        self.record.counted = true;
-        if duplicate {
+        // The authority tells machines apart by itself, and to it a fresh CMID is another machine.
+        if !by_key {
+            self.record.counted = true;
+        }
+        if duplicate && !by_key {
             self.rearm_automatically(&asking, now, rng);
         }
         self.last_attempt = Some(Ok(outcome));
@@ -97,12 +102,13 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
             .map_err(|malformed| Discard::Untrusted(malformed.into()))?;
         let expected = Expected {
             request: &asking.frame,
-            method: Method::Count,
+            method: method_of::<H>(&asking.frame),
             product: self.product.coverage,
             roots: self.product.roots,
             known_certificate: None,
         };
-        let held = self.record.activation.as_ref().map(|held| held.response().certificate());
+        let held = self.record.activation.as_ref().filter(|held| !held.is_by_phone::<H>());
+        let held = held.map(|held| held.response().certificate());
         self.known.verify(answer, &expected, held).map_err(Discard::Untrusted)
     }
 

@@ -6,15 +6,15 @@ use rand_core::CryptoRng;
 
 use super::{Client, Phase};
 use crate::discovery::message::{AnswerError, Query};
-use crate::discovery::{DomainName, Finder, Host};
+use crate::discovery::{DnsHosts, DomainName, Host};
 use crate::time::Now;
 use crate::trust::Verifier;
 
-impl<V: Verifier, const N: usize> Client<'_, V, Finder<'_, N>> {
+impl<V: Verifier, H: DnsHosts> Client<'_, V, H> {
     /// The query to be sent to a name server; `None` when none is wanted. Its bytes may be sent as
     /// often as it takes, to any of the network's name servers.
     #[must_use]
-    pub const fn query(&self) -> Option<&Query> {
+    pub fn query(&self) -> Option<&Query> {
         self.hosts.query()
     }
 
@@ -61,7 +61,8 @@ impl<V: Verifier, const N: usize> Client<'_, V, Finder<'_, N>> {
     }
 
     /// Asks this host first in the next round: it granted something before the restart, and the driver
-    /// has stored its [name](Finder::remembered) and [addresses](Finder::remembered_addresses).
+    /// has stored its [name](crate::discovery::Finder::remembered) and
+    /// [addresses](crate::discovery::Finder::remembered_addresses).
     pub fn remember_host(&mut self, host: Host, addresses: &[IpAddr]) {
         self.hosts.remember(host, addresses);
     }

@@ -9,7 +9,7 @@ use crate::discovery::Hosts;
 use crate::policy;
 use crate::time::{Millis, Minutes, Now, UnixTime};
 use crate::trust::{self, Verifier};
-use crate::wire::{HostId, LicenceStatus};
+use crate::wire::{HostId, KeyId, LicenceStatus, Method};
 
 /// The state of a licence and how long it stays so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +25,30 @@ pub struct Licence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ActivationInfo {
-    /// The host that granted it.
-    pub host_id: HostId,
-    /// The host's time when it did.
+    /// Who granted it.
+    pub by: ActivatedBy,
+    /// The id of the key that signed it, the host's or the authority's; `None` by phone.
+    pub host_id: Option<HostId>,
+    /// The time there when it was granted; 0 by phone.
     pub host_time: UnixTime,
-    /// The count it granted on.
+    /// The count it was granted on; with a key, the activations that were left on it; 0 by phone.
     pub count: u32,
     /// How long it lasts; `None` for ever.
     pub validity: Option<Duration>,
     /// The wait until the renewal, as the client obeys it.
     pub renewal_interval: Minutes,
+}
+
+/// Who granted an activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ActivatedBy {
+    /// A host, by its count.
+    Count,
+    /// The authority, by the key of this number.
+    Key(KeyId),
+    /// The vendor by phone, by the key of this number.
+    Phone(KeyId),
 }
 
 /// The product was rearmed by hand as often as it allows.
@@ -64,11 +78,20 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
     pub fn activation(&self) -> Option<ActivationInfo> {
         let activation = self.record.activation.as_ref()?;
         let response = activation.response();
+        let key_id = activation.request().key_id();
+        let by_phone = activation.is_by_phone::<H>();
+        let by = match activation.method::<H>() {
+            Method::Count => ActivatedBy::Count,
+            Method::Key if by_phone => ActivatedBy::Phone(key_id),
+            Method::Key => ActivatedBy::Key(key_id),
+        };
+        let signer = || trust::host_id(&response.certificate().public_key());
         Some(ActivationInfo {
-            host_id: trust::host_id(&response.certificate().public_key()),
+            by,
+            host_id: (!by_phone).then(signer),
             host_time: response.host_time(),
             count: response.count(),
-            validity: activation.validity(self.product).map(Minutes::as_duration),
+            validity: activation.validity::<_, H>(self.product).map(Minutes::as_duration),
             renewal_interval: policy::bounded_interval(response.renewal_interval()),
         })
     }
@@ -78,7 +101,7 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
         let (limits, held) = (&self.product.limits, self.record.activation.as_ref());
         let (mut status, span, limit) = match held {
             None => (LicenceStatus::InitialGrace, &self.record.grace, Some(limits.initial_grace)),
-            Some(held) => (LicenceStatus::Licensed, &held.age, held.validity(self.product)),
+            Some(held) => (LicenceStatus::Licensed, &held.age, held.validity::<_, H>(self.product)),
         };
         let mut left = limit.map(|limit| span.left_of(limit.as_millis(), now));
         if let Some(since) = held.and_then(|held| held.out_of_tolerance) {

@@ -28,7 +28,9 @@
 
 mod accept;
 mod finding;
+mod key;
 mod licence;
+mod phone;
 mod product;
 mod record;
 mod schedule;
@@ -36,7 +38,8 @@ mod span;
 mod step;
 mod summary;
 
-pub use licence::{ActivationInfo, Licence, RearmLimitReached};
+pub use key::{KeyChoice, WrongKey};
+pub use licence::{ActivatedBy, ActivationInfo, Licence, RearmLimitReached};
 pub use product::{Limits, Machine, Product};
 pub use record::IMAGE_LEN;
 pub use step::{Discard, Event, Failure, Outcome, Rejection, Step};
@@ -52,8 +55,8 @@ use crate::policy;
 use crate::storage::Corrupt;
 use crate::time::{Instant, Millis, Minutes, Now, UnixTime};
 use crate::trust::{KnownCertificates, Verifier, VerifyingKey};
-use crate::wire::{Cmid, Frame, LicenceStatus};
-use record::Record;
+use crate::wire::{Cmid, Frame, LicenceStatus, Method};
+use record::{Activation, Record, method_of};
 use span::Span;
 
 /// How long a client waits for its driver to bring an answer: longer than any transport takes.
@@ -127,6 +130,12 @@ struct Asking {
     /// Whether this request follows an automatic rearm, so that another does not follow at once.
     rearmed: bool,
     deadline: Instant,
+}
+
+impl Asking {
+    fn is_by_key<H: Hosts>(&self) -> bool {
+        method_of::<H>(&self.frame) == Method::Key
+    }
 }
 
 impl fmt::Debug for Asking {
@@ -214,11 +223,11 @@ impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
     ) -> Result<Self, Corrupt> {
         let record = Record::new(Cmid::NOBODY, now);
         let mut client = Self::with_record(product, machine, hosts, record, now);
-        client.rejection = client.record.load(image, product, &mut client.known, now)?;
+        client.rejection = client.record.load::<H>(image, product, &mut client.known, now)?;
         client.check_host();
-        if let Some(activation) = &client.record.activation {
+        let held = client.record.activation.as_ref();
+        if let Some(interval) = held.and_then(Activation::activation_interval::<H>) {
             // The host's intervals prevail over the product's (PROTOCOL 5), also over a restart.
-            let interval = activation.response().activation_interval();
             client.activation_interval = policy::bounded_interval(interval);
         }
         client.check_hardware(now);
@@ -381,7 +390,8 @@ impl<'a, V: Verifier, H: Hosts> Client<'a, V, H> {
     /// The site may have named the hosts it trusts after one of the others had granted something.
     fn check_host(&mut self) {
         let Some(activation) = &self.record.activation else { return };
-        if !self.hosts.trusts(&activation.response().certificate().public_key()) {
+        let by_host = activation.method::<H>() == Method::Count;
+        if by_host && !self.hosts.trusts(&activation.response().certificate().public_key()) {
             self.record.activation = None;
             self.rejection = Some(Rejection::HostNotTrusted);
         }

@@ -2,12 +2,16 @@
 
 use core::num::NonZeroU32;
 
+use super::record::method_of;
+use super::step::Rejection;
+use crate::discovery::Hosts;
 use crate::fingerprint::{Fingerprint, Matching};
 use crate::policy;
 use crate::time::Minutes;
-use crate::trust::{Root, TagKey, VerifyingKey};
+use crate::trust::{Expected, KnownCertificates, Root, TagKey, Verified, Verifier, VerifyingKey};
 use crate::wire::{
-    ActivationId, ApplicationId, CountedId, Coverage, KeyId, Name, RequestView, Validity,
+    ActivationId, ApplicationId, CountedId, Coverage, Frame, KeyId, Name, RequestView,
+    ResponseView, Validity,
 };
 
 /// The product that is to be activated, as its vendor built it.
@@ -77,6 +81,25 @@ impl<V> Product<'_, V> {
         request.application_id() == self.application_id
             && request.activation_id() == self.activation_id
             && request.counted_id() == self.counted_id
+    }
+}
+
+impl<V: Verifier> Product<'_, V> {
+    /// A stored answer to a request, if it can be believed.
+    pub(super) fn answer<'f, H: Hosts>(
+        &self,
+        request: &Frame,
+        answer: &'f Frame,
+        known: &mut KnownCertificates,
+    ) -> Result<Verified<ResponseView<'f>>, Rejection> {
+        let expected = Expected {
+            request,
+            method: method_of::<H>(request),
+            product: self.coverage,
+            roots: self.roots,
+            known_certificate: None,
+        };
+        known.verify(answer, &expected, None).map_err(Rejection::Untrusted)
     }
 }
 

@@ -2,15 +2,17 @@
 
 use core::fmt;
 
+use super::phone::{Confirmed, is_by_phone};
 use super::product::{Machine, Product};
 use super::span::Span;
 use super::step::Rejection;
 use crate::cursor::{Reader, Writer};
+use crate::discovery::Hosts;
 use crate::policy;
 use crate::storage::Corrupt;
 use crate::time::{Minutes, Now, UnixTime};
-use crate::trust::{Expected, KnownCertificates, Verified, Verifier};
-use crate::wire::{Cmid, FRAME_LEN, Frame, RequestView, ResponseView, Validity, Verdict};
+use crate::trust::{KnownCertificates, Verified, Verifier};
+use crate::wire::{Cmid, FRAME_LEN, Frame, Method, RequestView, ResponseView, Validity, Verdict};
 
 /// Bytes of a client's state, before the envelope that [`storage`](crate::storage) puts around it.
 pub const IMAGE_LEN: usize = 2 * 16 + 1 + 3 * SPAN_LEN + 8 + 2 * FRAME_LEN + 3;
@@ -84,6 +86,13 @@ impl Record {
         self.counted = false;
     }
 
+    /// Takes the CMID of an activation that was carried here.
+    pub(super) fn adopt(&mut self, cmid: Cmid) {
+        self.counted &= self.cmid == cmid;
+        self.cmid = cmid;
+        self.previous_cmid = None;
+    }
+
     /// Writes the state.
     pub(super) fn emit(&self, now: Now) -> [u8; IMAGE_LEN] {
         let mut image = [0; IMAGE_LEN];
@@ -114,7 +123,7 @@ impl Record {
     /// # Errors
     ///
     /// The image breaks a rule; the record is then of no use.
-    pub(super) fn load(
+    pub(super) fn load<H: Hosts>(
         &mut self,
         image: &[u8],
         product: &Product<'_, impl Verifier>,
@@ -139,14 +148,21 @@ impl Record {
         let (Some(request), Some(response), true) = (frames.0, frames.1, has_activation) else {
             return Ok(None);
         };
-        let response = match self.believe(request, response, product, known) {
-            Ok(response) => response,
+        let believed = if is_by_phone::<H>(response) {
+            self.check_owner(request, product)
+                .and_then(|()| Confirmed::verify(response, request, product))
+                .map(|confirmed| Activation::confirmed(request, confirmed, age))
+        } else {
+            self.believe::<H>(request, response, product, known).map(|response| {
+                self.floor = self.floor.max(response.host_time());
+                // The mark is signed; the stored copy of it is not, and would prolong the validity.
+                Activation::new(request, response, age.marked(response.host_time()))
+            })
+        };
+        let activation = match believed {
+            Ok(activation) => self.activation.insert(activation),
             Err(rejection) => return Ok(Some(rejection)),
         };
-        self.floor = self.floor.max(response.host_time());
-        // The mark is signed; the stored copy of it is not, and would prolong the validity.
-        let age = age.marked(response.host_time());
-        let activation = self.activation.insert(Activation::new(request, response, age));
         activation.out_of_tolerance = is_out_of_tolerance.then_some(out_of_tolerance);
         Ok(None)
     }
@@ -154,14 +170,30 @@ impl Record {
     /// Verifies a stored activation like a fresh response, except that its age is allowed, and that
     /// it is this machine's. The fingerprint is not looked at here: a mismatch is a state, not a
     /// forgery.
-    fn believe<'f>(
+    fn believe<'f, H: Hosts>(
         &self,
         request_frame: &Frame,
         response: &'f Frame,
         product: &Product<'_, impl Verifier>,
         known: &mut KnownCertificates,
     ) -> Result<Verified<ResponseView<'f>>, Rejection> {
-        let request = RequestView::answered(request_frame);
+        self.check_owner(request_frame, product)?;
+        let method = method_of::<H>(request_frame);
+        let response = product.answer::<H>(request_frame, response, known)?;
+        match response.verdict() {
+            Verdict::Granted { count, .. }
+                if method == Method::Key
+                    || policy::meets_threshold(count, product.required_count) =>
+            {
+                Ok(response)
+            }
+            _ => Err(Rejection::NotActivating),
+        }
+    }
+
+    /// Whether a stored request is this product's, and this machine's by its CMID.
+    fn check_owner<V>(&self, request: &Frame, product: &Product<'_, V>) -> Result<(), Rejection> {
+        let request = RequestView::answered(request);
         if !product.made(request) {
             return Err(Rejection::OtherProduct);
         }
@@ -169,22 +201,7 @@ impl Record {
         if !is_from_previous && !request.is_from(self.cmid) {
             return Err(Rejection::OtherMachine);
         }
-        let expected = Expected {
-            request: request_frame,
-            method: request.method(),
-            product: product.coverage,
-            roots: product.roots,
-            known_certificate: None,
-        };
-        let response = known.verify(response, &expected, None).map_err(Rejection::Untrusted)?;
-        match response.verdict() {
-            Verdict::Granted { count, .. }
-                if policy::meets_threshold(count, product.required_count) =>
-            {
-                Ok(response)
-            }
-            _ => Err(Rejection::NotActivating),
-        }
+        Ok(())
     }
 }
 
@@ -194,11 +211,16 @@ impl Activation {
         Self { request: *request, response: *response.frame(), age, out_of_tolerance: None }
     }
 
+    /// The same by phone. It is for ever, so its age is of no use.
+    pub(super) fn confirmed(request: &Frame, by: Confirmed<'_>, age: Span) -> Self {
+        Self { request: *request, response: *by.record(), age, out_of_tolerance: None }
+    }
+
     pub(super) const fn response(&self) -> ResponseView<'_> {
         ResponseView::parsed_before(&self.response)
     }
 
-    const fn request(&self) -> RequestView<'_> {
+    pub(super) const fn request(&self) -> RequestView<'_> {
         RequestView::answered(&self.request)
     }
 
@@ -208,9 +230,25 @@ impl Activation {
         product.matching.same_machine(&activated, &machine.fingerprint)
     }
 
-    /// How long it lasts; `None` for ever.
-    pub(super) fn validity<V>(&self, product: &Product<'_, V>) -> Option<Minutes> {
-        match policy::capped_validity(self.response().validity(), product.limits.maximum_validity) {
+    /// By count or by key.
+    pub(super) fn method<H: Hosts>(&self) -> Method {
+        method_of::<H>(&self.request)
+    }
+
+    /// What the authority has granted for ever it need not be asked for again.
+    pub(super) fn is_never_renewed<H: Hosts>(&self) -> bool {
+        self.method::<H>() == Method::Key && self.response().validity() == Validity::Perpetual
+    }
+
+    /// How long it lasts; `None` for ever. The product's maximum is for hosts: the authority speaks
+    /// for the vendor himself.
+    pub(super) fn validity<V, H: Hosts>(&self, product: &Product<'_, V>) -> Option<Minutes> {
+        let granted = self.response().validity();
+        let validity = match self.method::<H>() {
+            Method::Count => policy::capped_validity(granted, product.limits.maximum_validity),
+            Method::Key => granted,
+        };
+        match validity {
             Validity::Perpetual => None,
             Validity::For(minutes) => Some(minutes),
         }
@@ -221,6 +259,12 @@ impl fmt::Debug for Activation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Activation").field("age", &self.age).finish_non_exhaustive()
     }
+}
+
+/// The method of a request of the client's own. One that cannot be activated by key neither makes
+/// nor believes another than by count.
+pub(super) fn method_of<H: Hosts>(request: &Frame) -> Method {
+    if H::BY_KEY { RequestView::answered(request).method() } else { Method::Count }
 }
 
 fn emit_span(writer: &mut Writer<'_>, span: Option<&Span>, now: Now) {

@@ -38,7 +38,7 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
 
     fn warning_period(&self) -> Millis {
         let activation = self.record.activation.as_ref();
-        let validity = activation.and_then(|activation| activation.validity(self.product));
+        let validity = activation.and_then(|activation| activation.validity::<_, H>(self.product));
         policy::warning_period(validity.map_or(Millis::MAX, Minutes::as_millis))
     }
 
@@ -103,11 +103,15 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
         let mut nonce = [0; 16];
         rng.fill_bytes(&mut nonce);
         let product = self.product;
+        let (method, key_id, tag_key) = match self.installed() {
+            Some(key) => (Method::Key, key.key_id, &key.tag_key),
+            None => (Method::Count, product.key_id, &product.tag_key),
+        };
         let request = Request {
             virtual_machine: self.machine.virtual_machine,
             renewal: status == LicenceStatus::Licensed,
             licence_status: status,
-            method: Method::Count,
+            method,
             required_count: product.required_count,
             time_left: left.map_or(Minutes(0), Minutes::around),
             application_id: product.application_id,
@@ -119,18 +123,20 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
             nonce: Nonce(nonce),
             fingerprint: self.machine.fingerprint,
             workstation_name: self.machine.workstation_name,
-            key_id: product.key_id,
+            key_id,
         };
-        let frame = TagSchedule::new(&product.tag_key).seal_last(&request);
+        let frame = TagSchedule::new(tag_key).seal_last(&request);
         let deadline = now.monotonic.after(EXCHANGE_LIMIT);
         self.phase = Phase::Asking(Asking { frame, host, sent: false, rearmed, deadline });
     }
 
-    /// Rests for a spread activation interval.
+    /// Rests for a spread activation interval; or for longer, when somebody asked for what is granted
+    /// for ever.
     pub(super) fn rest_for_retry(&mut self, now: Now, rng: &mut impl CryptoRng) {
         let wait = policy::spread(self.activation_interval, rng.next_u32());
-        let until = now.monotonic.after(wait);
-        self.phase = Phase::Resting { until, retry_at: until };
+        let retry_at = now.monotonic.after(wait);
+        let until = if self.is_settled(now) { now.monotonic.after(Millis::MAX) } else { retry_at };
+        self.phase = Phase::Resting { until, retry_at };
     }
 
     /// Rests until the renewal, of which `elapsed` has passed.
@@ -139,20 +145,28 @@ impl<V: Verifier, H: Hosts> Client<'_, V, H> {
             return self.rest_for_retry(now, rng);
         };
         let interval = activation.response().renewal_interval();
-        let validity = activation.validity(self.product);
-        let wait = policy::renewal_wait(interval, validity.map(Minutes::as_millis), rng.next_u32());
+        let validity = activation.validity::<_, H>(self.product);
+        let wait = if activation.is_never_renewed::<H>() {
+            Millis::MAX
+        } else {
+            policy::renewal_wait(interval, validity.map(Minutes::as_millis), rng.next_u32())
+        };
         let until = now.monotonic.after(wait.less(elapsed));
         let retry = policy::spread(self.activation_interval, rng.next_u32());
         self.phase = Phase::Resting { until, retry_at: now.monotonic.after(retry) };
     }
 
-    /// At a start, a client that is not activated asks at once. An activated one goes on with its
+    /// At a start, a client that is not activated asks at once, and so does one that is activated
+    /// another way than it is to be now. Any other goes on with its
     /// renewal interval, and waits a little when that has passed or nobody can tell: after a power
     /// cut a whole site starts together.
     pub(super) fn rest_after_start(&mut self, now: Now, rng: &mut impl CryptoRng) {
         let Some(activation) = &self.record.activation else { return };
-        if !self.is_activated(now) {
+        if !self.is_activated(now) || !self.is_as_installed(activation) {
             return;
+        }
+        if activation.is_never_renewed::<H>() {
+            return self.rest_for_renewal(Millis::ZERO, now, rng);
         }
         let elapsed = if now.clock.is_some() { activation.age.elapsed(now) } else { Millis::MAX };
         self.rest_for_renewal(elapsed, now, rng);

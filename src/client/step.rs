@@ -4,6 +4,7 @@ use core::convert::Infallible;
 use core::fmt;
 use core::time::Duration;
 
+use crate::phone::UntrustedRecord;
 use crate::policy::Skew;
 use crate::time::Instant;
 use crate::trust::Untrusted;
@@ -77,6 +78,12 @@ pub enum Rejection {
     OtherProduct,
     /// The request carries another machine's CMID.
     OtherMachine,
+    /// The request carries the fingerprint of another machine.
+    OtherHardware,
+    /// It is one by phone, and the vendor has not confirmed it, or not for this.
+    Unconfirmed(UntrustedRecord),
+    /// The request is one by count: no answer to such a one can be carried to a machine.
+    ByCount,
     /// The response does not activate: a refusal, or a count below the threshold.
     NotActivating,
 }
@@ -138,9 +145,12 @@ impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Untrusted(untrusted) => untrusted.fmt(f),
+            Self::Unconfirmed(untrusted) => untrusted.fmt(f),
             Self::HostNotTrusted => f.write_str(HOST_NOT_TRUSTED),
             Self::OtherProduct => f.write_str("it is of another product"),
             Self::OtherMachine => f.write_str("it is of another machine"),
+            Self::OtherHardware => f.write_str("it is of a machine with other hardware"),
+            Self::ByCount => f.write_str("it is a host's, of an activation by count"),
             Self::NotActivating => f.write_str("it does not activate"),
         }
     }

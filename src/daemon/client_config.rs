@@ -29,6 +29,10 @@ pub struct ClientConfig {
     /// When there are any, no others are looked for.
     #[serde(default)]
     pub hosts: Vec<String>,
+    /// The vendor's authority, which is asked in place of hosts while a key is installed, `NAME` or
+    /// `NAME:PORT`; absent, the one that the product file names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
     /// Domains in which hosts publish themselves; absent, the machine's own domain and those of the
     /// system's search list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,6 +112,7 @@ impl ClientConfig {
             product,
             state: default_state(),
             hosts,
+            authority: None,
             domains: None,
             dns_server: None,
             service: default_service(),
@@ -125,6 +130,11 @@ impl ClientConfig {
         let path = if path.is_dir() { path.join(Self::FILE) } else { path.to_owned() };
         let mut config: Self = files::read_toml(&path)?;
         config.folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        if let Some(authority) = &config.authority {
+            parse_host(authority).map_err(|reason| {
+                FileError::new(&path, "cannot use", std::format!("authority: {reason}"))
+            })?;
+        }
         let components = config.machine.components.as_ref().map_or(0, Vec::len);
         if components > crate::fingerprint::COMPONENTS {
             let reason = std::format!("{components} machine components, at most 8 count");

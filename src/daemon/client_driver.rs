@@ -21,13 +21,29 @@ pub async fn ask(
     transport: Transport,
     host: SocketAddr,
 ) -> Result<Outcome, ExchangeError<Discard>> {
+    ask_any(client, clock, rng, transport, &[host]).await
+}
+
+/// The same with somebody who has several addresses, of which one is tried after the other until an
+/// answer is accepted.
+pub async fn ask_any(
+    client: &mut Client<'_, impl Verifier, impl Hosts>,
+    clock: &impl Clock,
+    rng: &mut impl CryptoRng,
+    transport: Transport,
+    addresses: &[SocketAddr],
+) -> Result<Outcome, ExchangeError<Discard>> {
     let Some(frame) = client.pending_frame().copied() else {
         return Err(ExchangeError::Discarded(Discard::NotAsked));
     };
-    let result = exchange(transport, host, &frame, |answer| {
-        client.handle_response(clock.now(), rng, answer)
-    })
-    .await;
+    let mut result = Err(ExchangeError::Unknown("there is none".into()));
+    for address in addresses {
+        let accept = |answer: &[u8]| client.handle_response(clock.now(), rng, answer);
+        result = exchange(transport, *address, &frame, accept).await;
+        if result.is_ok() {
+            break;
+        }
+    }
     if let Err(error) = &result {
         let failure = match error {
             ExchangeError::Discarded(discard) => Failure::Discarded(*discard),

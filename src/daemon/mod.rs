@@ -26,7 +26,7 @@ pub use authority_files::{
     AuthorityConfig, AuthorityFiles, EnrolError, EnrolmentRecord, KeyRecord, NewKey, RegisteredKind,
 };
 pub use client_config::{ClientConfig, Machine};
-pub use client_driver::{ask, date};
+pub use client_driver::{ask, ask_any, date};
 pub use exchange::{ExchangeError, Transport, exchange};
 pub use host_config::{HostConfig, Limits, Listen, ServerLimits};
 pub use host_search::{HostSearch, TrustedHosts, parse_domain, parse_host};

@@ -10,6 +10,7 @@ use std::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, FileError, Secrecy};
+use super::host_search::parse_host;
 use crate::fingerprint::Matching;
 use crate::time::Minutes;
 use crate::trust::{ProductKey, Root};
@@ -64,6 +65,10 @@ pub struct ProductFile {
     /// Grace after the first start, in minutes.
     #[serde(default = "default_grace")]
     pub initial_grace_minutes: u32,
+    /// Where the vendor's authority activates by key, `NAME` or `NAME:PORT`; a client's own
+    /// configuration prevails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
     /// The vendor's root keys.
     pub roots: Vec<RootKey>,
 }
@@ -193,6 +198,9 @@ impl ProductFile {
             .map_err(|error| std::format!("setup_key: {error}"))?;
         if setup_key.kind() != KeyKind::ClientSetup {
             return Err("setup_key: this is another kind of product key".into());
+        }
+        if let Some(authority) = &self.authority {
+            parse_host(authority).map_err(|error| std::format!("authority: {error}"))?;
         }
         if self.maximum_validity_minutes == u32::MAX {
             return Err("maximum_validity_minutes: too large".to_string());

@@ -7,6 +7,7 @@ use core::num::NonZeroU8;
 
 use rand_core::CryptoRng;
 
+use super::InstalledKey;
 use crate::time::Instant;
 use crate::wire::PublicKey;
 
@@ -15,8 +16,18 @@ use crate::wire::PublicKey;
 /// A client begins a *round* when it is time to ask, and takes hosts from it until one has granted
 /// something or the round has no more.
 pub trait Hosts {
+    /// Whether a client can be activated by key at all. One that cannot spends nothing on it, and
+    /// believes no stored activation by key.
+    const BY_KEY: bool = false;
+
     /// What the driver may have to find out before there is a host to ask.
     type Find: Copy + fmt::Debug;
+
+    /// The key that is installed: the one place to ask is the authority then (method 1). Without
+    /// one it is a host (method 0).
+    fn key(&self) -> Option<&InstalledKey> {
+        None
+    }
 
     /// A new round begins.
     fn begin(&mut self);

@@ -9,21 +9,26 @@
 //! - Nothing is allocated, and nothing panics.
 //!
 //! A [`Client`](crate::client::Client) takes its hosts from something that is [`Hosts`]: from the
-//! driver's list, [`Numbered`], or from a [`Finder`], which does what PROTOCOL 12 says.
+//! driver's list, [`Numbered`], or from a [`Finder`], which does what PROTOCOL 12 says. Either may be
+//! [`Keyed`]: then the authority is asked in their place once a key is installed.
 
 mod choice;
+mod dns_hosts;
 mod finder;
 mod host;
 mod hosts;
+mod keyed;
 mod list;
 pub mod message;
 mod name;
 mod settings;
 
 pub use choice::{Rank, choose};
+pub use dns_hosts::DnsHosts;
 pub use finder::{Find, Finder};
 pub use host::{Host, HostName, InvalidHost};
 pub use hosts::{Hosts, Next, Numbered};
+pub use keyed::{InstalledKey, Keyed};
 pub use list::{ADDRESSES, RECORDS};
 pub use name::{DomainName, InvalidDomainName, Proto};
 pub use settings::{

@@ -8,7 +8,7 @@ use rand_core::CryptoRng;
 use super::{DnsExchange, DnsFailure, Platform, look_up};
 use crate::client::Client;
 use crate::discovery::message::{Query, RecordType};
-use crate::discovery::{ADDRESSES, DomainName, Finder};
+use crate::discovery::{ADDRESSES, DnsHosts, DomainName};
 use crate::time::Now;
 use crate::trust::Verifier;
 
@@ -110,8 +110,8 @@ where
 ///
 /// Why there is no answer, for people: the client has been told, and goes on without.
 /// [`DnsFailure::NoQuestion`] when it has nothing to find out.
-pub fn find<S, P, const N: usize>(
-    client: &mut Client<'_, impl Verifier, Finder<'_, N>>,
+pub fn find<S, P>(
+    client: &mut Client<'_, impl Verifier, impl DnsHosts>,
     resolver: &mut Resolver<'_>,
     stack: &mut S,
     platform: &mut P,

@@ -86,6 +86,15 @@ impl TagKey {
     }
 }
 
+/// In constant time.
+impl PartialEq for TagKey {
+    fn eq(&self, other: &Self) -> bool {
+        bool::from(self.0.ct_eq(&other.0))
+    }
+}
+
+impl Eq for TagKey {}
+
 impl fmt::Debug for TagKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TagKey(..)")

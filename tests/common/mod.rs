@@ -5,6 +5,7 @@ use core::convert::Infallible;
 use core::num::{NonZeroU8, NonZeroU32};
 
 use headcount::client::{self, Client, Event, Limits, Machine, Step};
+use headcount::discovery::Hosts;
 use headcount::fingerprint::{Fingerprint, Matching};
 use headcount::host::{Host, Pool, Product, Settings, SetupKey, Silence, Source};
 use headcount::time::{EpochMinute, Instant, Now, UnixTime};
@@ -174,8 +175,8 @@ pub(crate) fn machine(n: u16) -> Machine<'static> {
 }
 
 /// Polls until the client sends or waits; saves and reports on the way.
-pub(crate) fn drive<V: Verifier>(
-    client: &mut Client<'_, V>,
+pub(crate) fn drive<V: Verifier, H: Hosts<Find = Infallible>>(
+    client: &mut Client<'_, V, H>,
     now: Now,
     rng: &mut impl CryptoRng,
     events: &mut Vec<Event>,

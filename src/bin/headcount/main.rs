@@ -6,9 +6,11 @@ mod client;
 mod demo;
 mod explain;
 mod folder;
+mod given_key;
 mod host;
 mod inspect;
 mod output;
+mod spoken;
 mod usage;
 
 use std::process::ExitCode;

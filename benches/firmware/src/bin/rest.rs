@@ -194,9 +194,9 @@ impl Ledger for Anything {
         &mut self,
         _: KeyId,
         _: Cmid,
-        visit: &mut dyn FnMut(&Fingerprint),
+        visit: &mut dyn FnMut(&MachineDigest, &Fingerprint),
     ) -> Result<(), Infallible> {
-        visit(black_box(&Fingerprint::EMPTY));
+        visit(black_box(&MachineDigest([1; 20])), black_box(&Fingerprint::EMPTY));
         Ok(())
     }
 

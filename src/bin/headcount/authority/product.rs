@@ -205,6 +205,7 @@ impl Add {
             rearms: self.rearms,
             maximum_validity_minutes: self.maximum_validity_days * 1_440,
             initial_grace_minutes: self.initial_grace_days * 1_440,
+            authority: None,
             roots: vec![authority.root()],
         };
         let same = |other: &ProductFile| {

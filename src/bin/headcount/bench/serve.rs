@@ -135,6 +135,7 @@ impl Vendor {
             rearms: 3,
             maximum_validity_minutes: Minutes::from_days(180).0,
             initial_grace_minutes: Minutes::from_days(30).0,
+            authority: None,
             roots: vec![RootKey::new(1, &root.public_key())],
         };
         let claims = Claims {

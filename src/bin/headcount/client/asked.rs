@@ -11,6 +11,8 @@ use crate::output::{Exit, Problem};
 /// A host that was asked, and how that ended.
 pub(super) struct Asked {
     pub(super) host: String,
+    /// Whether it is the authority, and was asked by key.
+    pub(super) by_key: bool,
     pub(super) ended: Result<Outcome, ExchangeError<Discard>>,
 }
 
@@ -41,15 +43,18 @@ impl Asked {
     /// How it ended, in words; a refusal with its status code.
     pub(super) fn reason(&self) -> String {
         let reason = match &self.ended {
+            Ok(Outcome::Activated { count }) if self.by_key => {
+                format!("{count} activations are left on the key")
+            }
             Ok(Outcome::Activated { count }) => format!("it counts {count}"),
             Ok(Outcome::BelowThreshold { count, required }) => format!(
                 "it counts {count} {}, this product needs {required}",
                 if *count == 1 { "machine" } else { "machines" }
             ),
             Ok(Outcome::Refused(refusal)) => format!("it refused: {}", refusal_cause(*refusal)),
-            Err(ExchangeError::Discarded(skew @ Discard::ClockSkew(_))) => skew.to_string(),
+            Err(ExchangeError::Discarded(skew @ Discard::ClockSkew(_))) => self.whose(skew),
             Err(ExchangeError::Discarded(discard)) => {
-                format!("its answer is not to be trusted: {discard}")
+                format!("its answer is not to be trusted: {}", self.whose(discard))
             }
             Err(silence) => silence.to_string(),
         };
@@ -59,6 +64,12 @@ impl Asked {
         }
     }
 
+    /// The authority is no host.
+    fn whose(&self, discard: &Discard) -> String {
+        let text = discard.to_string();
+        if self.by_key { text.replace("the host's", "the authority's") } else { text }
+    }
+
     fn document(&self) -> Value {
         let outcome = match self.exit() {
             Exit::Done => "activated",
@@ -66,6 +77,7 @@ impl Asked {
         };
         json!({
             "host": self.host,
+            "by": if self.by_key { "key" } else { "count" },
             "outcome": outcome,
             "status": self.status(),
             "reason": self.reason(),
@@ -123,9 +135,10 @@ pub(super) fn problem(asked: &[Asked], looked: &[LookedUp]) -> Problem {
     let Some(telling) = most_telling(asked) else {
         return nobody_found(looked);
     };
+    let who = if telling.by_key { "authority" } else { "host" };
     let (cause, advice) = match &telling.ended {
         Ok(Outcome::Refused(refusal)) => (
-            telling.reason().replacen("it refused", "the host refused", 1),
+            telling.reason().replacen("it refused", &format!("the {who} refused"), 1),
             format!("'headcount explain {}' tells more.", refusal.name()),
         ),
         Ok(_) => (
@@ -135,11 +148,21 @@ pub(super) fn problem(asked: &[Asked], looked: &[LookedUp]) -> Problem {
         ),
         Err(ExchangeError::Discarded(Discard::ClockSkew(_))) => (
             telling.reason(),
-            "At most 4 h are allowed. Set this machine's clock, or the host's.".into(),
+            format!("At most 4 h are allowed. Set this machine's clock, or the {who}'s."),
         ),
         Err(ExchangeError::Discarded(discard)) => (
-            format!("the answer is not to be trusted: {discard}"),
-            "Is this a host of this product's vendor, and enrolled?".into(),
+            format!("the answer is not to be trusted: {}", telling.whose(discard)),
+            if telling.by_key {
+                "Is this the authority of this product's vendor?".into()
+            } else {
+                "Is this a host of this product's vendor, and enrolled?".into()
+            },
+        ),
+        Err(_) if telling.by_key => (
+            silence(asked),
+            "Can the vendor's authority be reached from here? It is silent to keys that it has not \
+             issued. Without a network: 'headcount client request'."
+                .into(),
         ),
         Err(_) => (
             silence(asked),
@@ -188,10 +211,10 @@ fn list(asked: &[Asked]) -> String {
     if lines.len() > 1 { lines.concat() } else { String::new() }
 }
 
-const fn refusal_cause(refusal: Refusal) -> &'static str {
+pub(super) const fn refusal_cause(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::UnknownProduct => "it does not serve this product",
-        Refusal::NotCovered => "its certificate does not cover this product",
+        Refusal::NotCovered => "its certificate or the key does not cover this product",
         Refusal::ClockSkew => "the clocks are more than 4 h apart",
         Refusal::NotEnrolled => "its certificate is not valid now",
         Refusal::UnknownKey => "the key is unknown",

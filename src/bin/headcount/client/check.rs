@@ -173,7 +173,9 @@ fn request(
     settings.hosts = &some_host;
     settings.trusted.names = &[];
     settings.redirects = &[];
-    let mut client = installed.client(product, &settings, &state, clock.now(), &mut rng)?;
+    // A host is asked by count, whatever is installed.
+    let now = clock.now();
+    let mut client = installed.client_with(None, product, &settings, &state, now, &mut rng)?;
     client.ask_now(clock.now());
     loop {
         match client.poll(clock.now(), &mut rng) {

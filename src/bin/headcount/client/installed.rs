@@ -1,7 +1,7 @@
 //! A client on disk: configuration, product, stored state.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use headcount::client::{Client, IMAGE_LEN, Machine, Product};
@@ -9,15 +9,15 @@ use headcount::daemon::files::{self, FileError};
 use headcount::daemon::{
     ClientConfig, HostSearch, MachineFacts, ProductFile, Resolver, Transport, parse_host,
 };
-use headcount::discovery::{Finder, Settings};
+use headcount::discovery::{Finder, Host, InstalledKey, Keyed, Settings};
 use headcount::storage::{FileStore, Found, Kind, Slots, image_len};
 use headcount::time::Now;
 use headcount::trust::{Root, VerifyingKey};
 use headcount::wire::{ApplicationId, Name};
 use rand_core::CryptoRng;
 
-use super::ConfigArgument;
 use super::last_host::LastHost;
+use super::{ConfigArgument, key_file};
 use crate::output::{Exit, Problem};
 
 /// How long one command waits for another that works on the same state, as the authority's do.
@@ -27,8 +27,8 @@ const LOCK_POLL: Duration = Duration::from_millis(50);
 /// Hosts of a list in DNS that are tried; of more, the first ones in the order of RFC 2782.
 pub(super) const LIST_LEN: usize = 32;
 
-/// The client of this program: it finds its hosts by itself.
-pub(super) type FindingClient<'a> = Client<'a, VerifyingKey, Finder<'a, LIST_LEN>>;
+/// The client of this program: it finds its hosts by itself, or asks the authority by key.
+pub(super) type FindingClient<'a> = Client<'a, VerifyingKey, Keyed<'a, Finder<'a, LIST_LEN>>>;
 
 /// What a client refers to, read from its files.
 pub(super) struct Installed {
@@ -36,6 +36,8 @@ pub(super) struct Installed {
     pub(super) product_file: ProductFile,
     pub(super) search: HostSearch,
     pub(super) resolver: Resolver,
+    /// The multiple activation key, where one is installed.
+    pub(super) key: Option<InstalledKey>,
     roots: Vec<Root>,
     facts: MachineFacts,
     folder: PathBuf,
@@ -58,7 +60,8 @@ impl Installed {
         let (facts, folder) = (config.machine_facts(), config.state_folder());
         let found = config.host_search(&facts.name);
         let (search, resolver) = found.map_err(|reason| Problem::new(Exit::Usage, reason))?;
-        Ok(Self { config, product_file, search, resolver, roots, facts, folder })
+        let key = key_file::read(&folder)?;
+        Ok(Self { config, product_file, search, resolver, key, roots, facts, folder })
     }
 
     pub(super) fn product(&self) -> Result<Product<'_>, Problem> {
@@ -71,6 +74,24 @@ impl Installed {
             workstation_name: Name::truncated(&self.facts.name),
             virtual_machine: self.config.machine.virtual_machine,
         }
+    }
+
+    /// Leaves the machine's name out of what it sends.
+    pub(super) fn withhold_name(&mut self) {
+        self.facts.name.clear();
+    }
+
+    /// The folder of its state.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the authority is: as the command line says, or the configuration, or the product file.
+    pub(super) fn authority(&self, given: Option<&str>) -> Result<Option<Host>, Problem> {
+        let place = given.or(self.config.authority.as_deref());
+        let place = place.or(self.product_file.authority.as_deref());
+        let host = place.map(parse_host).transpose();
+        host.map_err(|reason| Problem::new(Exit::Usage, reason))
     }
 
     /// Heeds what the command line says of hosts.
@@ -115,11 +136,25 @@ impl Installed {
         now: Now,
         rng: &mut impl CryptoRng,
     ) -> Result<FindingClient<'a>, Problem> {
+        self.client_with(self.key.as_ref(), product, settings, state, now, rng)
+    }
+
+    /// The same with another key than the one that is installed, or none to ask hosts.
+    pub(super) fn client_with<'a>(
+        &'a self,
+        key: Option<&'a InstalledKey>,
+        product: &'a Product<'a>,
+        settings: &'a Settings<'a>,
+        state: &State,
+        now: Now,
+        rng: &mut impl CryptoRng,
+    ) -> Result<FindingClient<'a>, Problem> {
         let machine = self.machine(product.application_id);
         let mut finder = Finder::new(settings);
         if let Some(LastHost { host, addresses }) = self.last_host() {
             finder.remember(host, &addresses);
         }
+        let finder = Keyed::new(finder, key);
         match &state.image {
             None => Ok(Client::new_with(product, machine, finder, now, rng)),
             Some(image) => Client::resume_with(product, machine, finder, image, now, rng)
@@ -134,8 +169,8 @@ impl Installed {
 
     /// Keeps the host that the client remembers, and where it was.
     pub(super) fn remember_host(&self, client: &FindingClient<'_>) -> Result<(), FileError> {
-        let Some(host) = client.hosts().remembered().cloned() else { return Ok(()) };
-        let addresses = client.hosts().remembered_addresses().to_vec();
+        let Some(host) = client.hosts().hosts().remembered().cloned() else { return Ok(()) };
+        let addresses = client.hosts().hosts().remembered_addresses().to_vec();
         LastHost { host, addresses }.write(&self.folder)
     }
 

@@ -2,13 +2,19 @@
 
 mod activate;
 mod asked;
+mod authority;
+mod carry;
 mod check;
 mod discover;
 mod edit;
 mod init;
+mod install;
 mod installed;
 mod interruptible;
+mod key_file;
 mod last_host;
+mod phone;
+mod qr;
 mod report;
 mod set;
 mod tally;
@@ -36,6 +42,10 @@ pub(crate) struct Arguments {
 enum Verb {
     Init(init::Arguments),
     Activate(activate::Arguments),
+    InstallKey(install::Arguments),
+    Request(carry::RequestArguments),
+    Apply(carry::ApplyArguments),
+    Phone(phone::Arguments),
     Discover(discover::Arguments),
     SetHost(set::HostArguments),
     ClearHost(set::ClearHostArguments),
@@ -76,6 +86,10 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     match &arguments.verb {
         Verb::Init(arguments) => init::run(arguments, output),
         Verb::Activate(arguments) => activate::run(arguments, output),
+        Verb::InstallKey(arguments) => install::run(arguments, output),
+        Verb::Request(arguments) => carry::request(arguments, output),
+        Verb::Apply(arguments) => carry::apply(arguments, output),
+        Verb::Phone(arguments) => phone::run(arguments, output),
         Verb::Discover(arguments) => discover::run(arguments, output),
         Verb::SetHost(arguments) => set::host(arguments, output),
         Verb::ClearHost(arguments) => set::clear_host(arguments, output),

@@ -1,6 +1,6 @@
 //! `headcount client status`, and how a client is described.
 
-use headcount::client::{Event, Licence, Step};
+use headcount::client::{ActivatedBy, Event, Licence, Step};
 use headcount::daemon::{Clock, SystemClock, date, system_rng};
 use headcount::time::Now;
 use headcount::wire::LicenceStatus;
@@ -45,11 +45,27 @@ pub(super) fn status(config: &ConfigArgument, output: Output) -> Result<Exit, Pr
         output.line(format_args!("Rejected     the stored activation does not count: {rejection}"));
     }
     if let Some(activation) = client.activation() {
-        output.line(format_args!("Host         {}", activation.host_id));
+        let (who, on) = match activation.by {
+            ActivatedBy::Count => ("Host     ", format!("at a count of {}", activation.count)),
+            ActivatedBy::Key(key) => (
+                "Authority",
+                format!("by key {}, with {} activations left on it", key.0, activation.count),
+            ),
+            ActivatedBy::Phone(key) => ("Vendor   ", format!("by phone, with key {}", key.0)),
+        };
+        match activation.host_id {
+            Some(host_id) => {
+                output.line(format_args!("{who}    {host_id}"));
+                let date = date(activation.host_time);
+                output.line(format_args!("             activated {date}, {on}"));
+            }
+            None => output.line(format_args!("{who}    activated {on}")),
+        }
+    }
+    if let Some(key) = &installed.key {
         output.line(format_args!(
-            "             activated {}, at a count of {}",
-            date(activation.host_time),
-            activation.count
+            "Key          {} is installed: the authority is asked",
+            key.key_id.0
         ));
     }
     Ok(Exit::Done)
@@ -59,9 +75,17 @@ pub(super) fn status(config: &ConfigArgument, output: Output) -> Result<Exit, Pr
 pub(super) fn document(installed: &Installed, client: &FindingClient<'_>, now: Now) -> Value {
     let licence = client.licence(now);
     let activation = client.activation().map_or(Value::Null, |activation| {
+        let (by, key_id) = match activation.by {
+            ActivatedBy::Count => ("count", None),
+            ActivatedBy::Key(key) => ("key", Some(key.0)),
+            ActivatedBy::Phone(key) => ("phone", Some(key.0)),
+        };
+        let signed = activation.host_id;
         json!({
-            "host_id": activation.host_id.to_string(),
-            "host_time": date(activation.host_time),
+            "by": by,
+            "key_id": key_id,
+            "host_id": signed.map(|host_id| host_id.to_string()),
+            "host_time": signed.map(|_| date(activation.host_time)),
             "count": activation.count,
             "validity_minutes": activation.validity.map(|validity| validity.as_secs() / 60),
             "renewal_interval_minutes": activation.renewal_interval.0,
@@ -77,8 +101,24 @@ pub(super) fn document(installed: &Installed, client: &FindingClient<'_>, now: N
         "until": expires,
         "cmid": client.cmid().to_string(),
         "rearms_left": client.rearms_left(),
+        "installed_key": installed.key.as_ref().map(|key| key.key_id.0),
         "activation": activation,
     })
+}
+
+/// That it is activated now, by what and for how long.
+pub(super) fn activated(client: &FindingClient<'_>, now: Now) -> String {
+    let licence = client.licence(now);
+    let time =
+        if licence.left.is_some() { format!("for {}", left(licence)) } else { "for ever".into() };
+    let by = client.activation().map(|activation| match activation.by {
+        ActivatedBy::Count => format!("The host counts {}.", activation.count),
+        ActivatedBy::Key(key) => {
+            format!("{} activations are left on key {}.", activation.count, key.0)
+        }
+        ActivatedBy::Phone(key) => format!("It was by phone, with key {}.", key.0),
+    });
+    format!("Activated {time}. {}", by.unwrap_or_default())
 }
 
 /// The time left, in its largest unit.

@@ -37,8 +37,11 @@ pub(super) const ENTRIES: &[Entry] = &[
             "The host's platform_rank in host.toml lowered the rank when it was enrolled.",
             "The product is of another family.",
             "A request by count went to the authority, or one by key to a host.",
+            "A client's multiple activation key is of another product, or of an older generation.",
         ],
         &[
+            "Of a client with a key: 'headcount client status' shows which one is installed. Ask the \
+             vendor for one that covers the product.",
             "See what the certificate covers: 'headcount host status'.",
             "Get a host key from the vendor that covers the product, and enrol the host with it.",
         ],
@@ -79,8 +82,12 @@ pub(super) const ENTRIES: &[Entry] = &[
             "The key is of another authority, for instance of a test one.",
             "The authority's register was lost or put back to an older copy.",
         ],
-        &["Compare the key id in the request ('headcount inspect') with 'headcount authority \
-             key list'."],
+        &[
+            "On a client: 'headcount client status' shows the number of the installed key, and \
+             'headcount client install-key' installs another one. What is activated stays so.",
+            "The vendor: compare the key id in the request ('headcount inspect') with 'headcount \
+             authority key list'.",
+        ],
     ),
     status(
         6,
@@ -91,8 +98,11 @@ pub(super) const ENTRIES: &[Entry] = &[
              takes one of the key's places (6 by default).",
             "One host was enrolled again and again (10 times by default), perhaps by a script.",
             "More hosts, or more machines with a MAK, than were agreed on.",
+            "Machines were rearmed or their hardware changed: each is another machine to a MAK then.",
         ],
         &[
+            "A machine whose disk was made anew needs no new activation: give it the old request and \
+             answer with 'headcount client apply'.",
             "Restore the old host's folder, host.key above all, instead of making a new one.",
             "Ask the vendor for a higher limit or another key; the vendor sees the use in \
              'headcount authority key list'.",
@@ -104,6 +114,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         "The vendor has blocked the key.",
         &["It leaked, was replaced by another one, or the contract has ended."],
         &[
+            "A client that was activated with it before stays activated. For others install another \
+             key: 'headcount client install-key'.",
             "Ask the vendor for another key. The vendor can lift it: 'headcount authority key unblock'.",
         ],
     ),
@@ -112,7 +124,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         "busy",
         "The authority limits how often it is asked.",
         &["Too many requests came at once."],
-        &["Wait for the activation interval; a client does so by itself."],
+        &["Wait for the activation interval (2 hours by default); a client that runs does so by \
+             itself, and 'headcount client activate' may be run again then. Nothing was used up."],
     ),
     exit(0, "done", "Done, or activated.", &[], &[]),
     exit(

@@ -65,16 +65,19 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
 
 /// Reads a frame that may be in hexadecimal digits.
 pub(crate) fn read_frame(path: &Path) -> Result<Frame, Problem> {
-    let bytes = read(path)?;
-    let decoded = match core::str::from_utf8(&bytes) {
-        Ok(text) if bytes.len() != FRAME_LEN => files::from_hex(text).unwrap_or_default(),
-        _ => Vec::new(),
-    };
-    let bytes = if decoded.is_empty() { bytes.as_slice() } else { &decoded };
-    headcount::wire::frame_from_slice(bytes).copied().map_err(|malformed| {
+    let bytes = read_bytes(path)?;
+    headcount::wire::frame_from_slice(&bytes).copied().map_err(|malformed| {
         Problem::new(Exit::NotTrusted, format!("{}: {malformed}", path.display()))
             .advise("Was the file sent as it is, not cut and not in an archive?")
     })
+}
+
+/// Reads bytes from a file, or standard input where it is named `-`: as they are, or as hexadecimal
+/// digits. No frame is a text of such digits.
+pub(crate) fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let bytes = read(path)?;
+    let decoded = core::str::from_utf8(&bytes).ok().and_then(files::from_hex);
+    Ok(decoded.filter(|decoded| !decoded.is_empty()).map_or(bytes, Zeroizing::new))
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Problem> {
