@@ -9,7 +9,9 @@ mod folder;
 mod given_key;
 mod host;
 mod inspect;
+mod interruptible;
 mod output;
+mod proxy;
 mod spoken;
 mod usage;
 
@@ -52,6 +54,7 @@ enum Verb {
     Host(host::Arguments),
     Client(client::Arguments),
     Authority(authority::Arguments),
+    Proxy(proxy::Arguments),
     Inspect(inspect::Arguments),
     Explain(explain::Arguments),
     Bench(bench::Arguments),
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Verb::Host(arguments) => host::run(&arguments, output),
         Verb::Client(arguments) => client::run(&arguments, output),
         Verb::Authority(arguments) => authority::run(&arguments, output),
+        Verb::Proxy(arguments) => proxy::run(&arguments, output),
         Verb::Inspect(arguments) => inspect::run(&arguments, output),
         Verb::Explain(arguments) => explain::run(&arguments, output),
         Verb::Bench(arguments) => bench::run(&arguments, output),

@@ -26,4 +26,4 @@ pub use judge::{Judge, Verdict};
 pub use pair::{Grant, PAIR_LEN, Pair};
 pub use plan::{Earlier, Plan};
 pub use store::{Contents, Damage, Entry, Store};
-pub use transfer::{Delivered, Exported, Import, Imported, deliver, export, import};
+pub use transfer::{Delivered, Exported, Imported, Unused, deliver, export, import};

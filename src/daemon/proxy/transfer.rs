@@ -54,20 +54,18 @@ pub fn export<'e>(
 pub struct Imported<'e> {
     /// The file.
     pub path: PathBuf,
-    /// What it is.
-    pub import: Import<'e>,
+    /// The machine whose request it answers, and the answer: judged, not yet kept.
+    pub answer: Result<(&'e Entry, Ended), Unused>,
 }
 
-/// What an imported file is.
-#[derive(Debug)]
-pub enum Import<'e> {
-    /// An answer to this machine's request: judged, not yet kept.
-    Answer(&'e Entry, Ended),
-    /// The answer that the machine has already.
-    Known(&'e Entry),
-    /// An answer to no request of the store.
+/// Why a file changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unused {
+    /// The machine of this name has its answer.
+    Known(String),
+    /// It is an answer to no request of the store.
     Stranger,
-    /// No answer; why.
+    /// It is no answer; why.
     Rejected(String),
 }
 
@@ -82,19 +80,17 @@ pub fn import<'e>(
         machines.iter().map(|entry| (request_digest(&entry.request).0, entry)).collect();
     let mut imported = Vec::new();
     for path in files_in(from)? {
-        let bytes = files::read(&path).map(|bytes| binary(&bytes));
-        let import = match bytes {
-            Err(error) => Import::Rejected(error.reason),
+        let answer = match files::read(&path).map(|bytes| binary(&bytes)) {
+            Err(error) => Err(Unused::Rejected(error.reason)),
             Ok(bytes) if parse_request(&bytes).is_ok() => continue,
-            Ok(bytes) => match answer_in(&bytes) {
-                Err(reason) => Import::Rejected(reason),
-                Ok((digest, answer)) => match by_digest.get(&digest) {
-                    None => Import::Stranger,
-                    Some(entry) => judged(entry, &answer, judge),
-                },
-            },
+            Ok(bytes) => {
+                answer_in(&bytes).map_err(Unused::Rejected).and_then(|(digest, answer)| {
+                    let entry = by_digest.get(&digest).ok_or(Unused::Stranger)?;
+                    judged(entry, &answer, judge)
+                })
+            }
         };
-        imported.push(Imported { path, import });
+        imported.push(Imported { path, answer });
     }
     Ok(imported)
 }
@@ -112,17 +108,22 @@ fn answer_in(bytes: &[u8]) -> Result<([u8; 32], Frame), String> {
     Ok((response.body.request_digest.0, *answer))
 }
 
-fn judged<'e>(entry: &'e Entry, answer: &Frame, judge: &Judge) -> Import<'e> {
-    let covered = entry.request().is_some_and(|request| judge.covers(&request));
-    match judge.judge(&entry.request, answer) {
-        _ if !covered => Import::Rejected(std::format!(
-            "an answer to {}, whose product none of the product files is of",
+fn judged<'e>(
+    entry: &'e Entry,
+    answer: &Frame,
+    judge: &Judge,
+) -> Result<(&'e Entry, Ended), Unused> {
+    if !entry.request().is_some_and(|request| judge.covers(&request)) {
+        return Err(Unused::Rejected(std::format!(
+            "an answer to {}, of whose product none of the product files is",
             entry.stem
-        )),
-        // A refusal that comes late takes nothing away.
-        Ok(_) if entry.pair.is_some() => Import::Known(entry),
-        Ok(verdict) => Import::Answer(entry, Ended::Answered(verdict)),
-        Err(untrusted) => Import::Answer(entry, Ended::NotTrusted(untrusted)),
+        )));
+    }
+    match judge.judge(&entry.request, answer) {
+        // Whatever comes late takes nothing away.
+        _ if entry.pair.is_some() => Err(Unused::Known(entry.stem.clone())),
+        Ok(verdict) => Ok((entry, Ended::Answered(verdict))),
+        Err(untrusted) => Ok((entry, Ended::NotTrusted(untrusted))),
     }
 }
 

@@ -11,8 +11,9 @@ use rand_core::CryptoRng;
 use super::asked::{self, Asked, LookedUp, most_telling};
 use super::installed::{FindingClient, Installed, State};
 use super::tally::Tally;
-use super::{ConfigArgument, authority, install, interruptible, report};
+use super::{ConfigArgument, authority, install, report};
 use crate::given_key::KeyArguments;
+use crate::interruptible;
 use crate::output::{Exit, Output, Problem};
 
 /// Ask for activation now, or for its renewal.

@@ -14,10 +14,11 @@ use headcount::discovery::{ADDRESSES, DomainName, Host, HostName, Proto, RECORDS
 use rand_core::CryptoRng;
 use serde_json::{Value, json};
 
+use super::ConfigArgument;
 use super::check::{self, Checked};
 use super::installed::{Installed, LIST_LEN};
 use super::tally::Tally;
-use super::{ConfigArgument, interruptible};
+use crate::interruptible;
 use crate::output::{Exit, Output, Problem};
 
 /// Show which hosts DNS names, in which order they would be tried, and why.

@@ -10,7 +10,6 @@ mod edit;
 mod init;
 mod install;
 mod installed;
-mod interruptible;
 mod key_file;
 mod last_host;
 mod phone;

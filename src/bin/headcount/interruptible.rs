@@ -4,7 +4,7 @@ use crate::output::{Exit, Problem};
 
 /// Runs to the end of `work`, or until Ctrl-C: `None` then. It does not wait for what blocks a thread,
 /// such as the system's look-up of a name, which nothing can end.
-pub(super) fn run<T>(work: impl Future<Output = T>) -> Result<Option<T>, Problem> {
+pub(crate) fn run<T>(work: impl Future<Output = T>) -> Result<Option<T>, Problem> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
