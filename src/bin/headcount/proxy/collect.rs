@@ -6,8 +6,8 @@ use clap::Args;
 use headcount::daemon::proxy::{Collected, Collection, files_in, read_list};
 use serde_json::json;
 
-use super::StoreArgument;
 use super::report::{Report, Told};
+use super::{StoreArgument, counted};
 use crate::output::{Exit, Output, Problem};
 
 /// Collect machines' requests in the store.
@@ -69,8 +69,8 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     let machines = store.contents()?.machines;
     let waiting = machines.iter().filter(|entry| entry.pair.is_none()).count();
     output.line(format_args!(
-        "{new} new; the store has {} machines, {waiting} of them without an answer.",
-        machines.len()
+        "{new} new; the store has {}, {waiting} without an answer.",
+        counted(machines.len(), "machine", "machines")
     ));
     let summary = json!({ "new": new, "machines": machines.len(), "waiting": waiting });
     report.finish(output, summary)
