@@ -20,6 +20,7 @@ mod host_state;
 mod machine;
 mod open_files;
 mod product_file;
+pub mod proxy;
 pub mod publication;
 mod resolver;
 mod server;

@@ -11,6 +11,7 @@ mod host;
 mod inspect;
 mod interruptible;
 mod output;
+mod proxy;
 mod qr;
 mod spoken;
 mod usage;
@@ -54,6 +55,7 @@ enum Verb {
     Host(host::Arguments),
     Client(client::Arguments),
     Authority(authority::Arguments),
+    Proxy(proxy::Arguments),
     Inspect(inspect::Arguments),
     Explain(explain::Arguments),
     Bench(bench::Arguments),
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         Verb::Host(arguments) => host::run(&arguments, output),
         Verb::Client(arguments) => client::run(&arguments, output),
         Verb::Authority(arguments) => authority::run(&arguments, output),
+        Verb::Proxy(arguments) => proxy::run(&arguments, output),
         Verb::Inspect(arguments) => inspect::run(&arguments, output),
         Verb::Explain(arguments) => explain::run(&arguments, output),
         Verb::Bench(arguments) => bench::run(&arguments, output),

@@ -47,7 +47,7 @@ fn exit_codes(path: &str) -> Vec<Exit> {
         "host dns publish" | "host dns withdraw" | "host dns status" | "host dns off" => {
             &[Refused, NobodyAnswered, NotTrusted]
         }
-        "host run" | "host status" | "client status" => &[Damaged],
+        "host run" | "host status" | "client status" | "proxy list" => &[Damaged],
         "client discover" => &[NobodyAnswered, Damaged, Interrupted],
         "client rearm" => &[Refused, Damaged],
         "client activate" => {
@@ -106,7 +106,7 @@ mod tests {
         assert!(found.len() > 15, "{found:?}");
         for (name, help) in found {
             let is_group =
-                ["host", "dns", "client", "authority", "product", "key"].contains(&&*name);
+                ["host", "dns", "client", "authority", "product", "key", "proxy"].contains(&&*name);
             assert!(help.contains("xample"), "{name}: {help}");
             assert!(is_group || help.contains("Exit codes:"), "{name}: {help}");
         }
