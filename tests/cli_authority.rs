@@ -64,8 +64,7 @@ fn nobody_else_may_read_anything() {
     for entry in ["", "products"] {
         assert_eq!(mode(&folder.join("vendor").join(entry)), 0o700, "{entry}");
     }
-    let files =
-        ["root.key", "master.key", "authority.toml", "keys.toml", "enrolments.toml", "lock"];
+    let files = ["root.key", "master.key", "authority.toml", "authority.redb", "lock"];
     for file in files.into_iter().chain(["products/router.product.toml"]) {
         assert_eq!(mode(&folder.join("vendor").join(file)), 0o600, "{file}");
     }
@@ -165,7 +164,8 @@ fn keys_are_shown_again_and_listed_without_secrets() {
     assert_eq!((&wide.json()["hosts"], &wide.json()["activations"]), (&json!(6), &json!(10)));
 
     let list = vendor(&folder, "key list").expect(0).json().to_string();
-    let register = fs::read_to_string(folder.join("vendor/keys.toml")).unwrap();
+    let register = fs::read(folder.join("vendor/authority.redb")).unwrap();
+    let register = String::from_utf8_lossy(&register).into_owned();
     for text in [&list, &register] {
         assert!(!text.contains(&key) && !text.contains(&key[6..11]), "{text}");
     }

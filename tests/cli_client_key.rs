@@ -13,8 +13,10 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use headcount::authority::ActivationOutcome;
+use headcount::client::IMAGE_LEN;
 use headcount::daemon::{Clock, ProductFile, RootKey, SystemClock};
 use headcount::phone::InstallationId;
+use headcount::storage::{FileStore, Found, Kind, Slots, image_len};
 use headcount::time::EpochMinute;
 use headcount::trust::Signer;
 use headcount::wire::{CountedId, Frame, KeyId, KeyKind, Request};
@@ -449,6 +451,19 @@ impl Site {
         answer.confirmation.to_string()
     }
 
+    /// Edits a machine's stored state behind its back; what it was then is returned.
+    fn edit_state(&self, name: &str, edit: impl FnOnce(&mut [u8])) -> Vec<u8> {
+        let store = FileStore::open(&self.folder.join(name).join("state"), "client").unwrap();
+        let mut buffer = [0; image_len(IMAGE_LEN)];
+        let (mut slots, found) = Slots::open(store, Kind::Client, &mut buffer).unwrap();
+        let Found::Whole { payload, .. } = found else { panic!("no state") };
+        let before = payload.to_vec();
+        let mut edited = before.clone();
+        edit(&mut edited);
+        slots.save(&edited, &mut buffer).unwrap();
+        before
+    }
+
     fn installation_id(&self, name: &str) -> String {
         let shown = self.run(name, &["phone", "--key-file", "mak.txt"]).expect(0).json();
         let groups: Vec<_> = shown["groups"]
@@ -502,6 +517,18 @@ fn a_voice_activates_a_machine() {
     assert_eq!((&status["activated"], &activation["by"]), (&true.into(), &"phone".into()));
     assert_eq!((&activation["host_id"], &activation["host_time"]), (&Value::Null, &Value::Null));
     site.text("a", &["status"]).expect(0).says("activated by phone, with key 77");
+    // The state is in one copy of two, so it is written into both.
+    site.edit_state("a", |_| {});
+    let whole = site.edit_state("a", |_| {});
+    let inspect = ["inspect", "a/state/client.a", "--product", "a/router.product.toml"];
+    site.folder.run(&inspect).expect(0).says("the vendor has confirmed it by phone");
+    // Somebody changes a bit of the signature, who knows how to make the checksum fit.
+    site.edit_state("a", |payload| payload[payload.len() - 10] ^= 1);
+    let edited = site.status("a");
+    assert_eq!(edited["activated"], false, "{edited}");
+    assert!(edited["rejection"].as_str().unwrap().contains("not for this installation id"));
+    site.edit_state("a", |payload| payload.copy_from_slice(&whole));
+    assert_eq!(site.status("a")["activated"], true);
     // The authority knows the machine when it asks on line.
     site.run("a", &["activate"]).expect(0);
     assert_eq!(site.authority.last(), ActivationOutcome::Granted { counted: false, left: 4 });

@@ -7,11 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use headcount::daemon::{Listen, Server, ServerLimits, Service};
-use headcount::wire::Frame;
+use headcount::daemon::{Answer, Listen, Server, ServerLimits, Service};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 /// Long enough for any machine; only a test that fails waits for it.
@@ -21,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 struct Echo;
 
 impl Service for Echo {
-    fn answer(&self, _source: SocketAddr, frame: &[u8]) -> Option<Frame> {
-        frame.try_into().ok()
+    fn answer(&self, _source: SocketAddr, frame: &[u8]) -> Answer {
+        Answer::Now(frame.try_into().ok())
     }
 }
 
@@ -43,11 +42,11 @@ struct Gate {
 }
 
 impl Service for Gate {
-    fn answer(&self, _source: SocketAddr, frame: &[u8]) -> Option<Frame> {
+    fn answer(&self, _source: SocketAddr, frame: &[u8]) -> Answer {
         self.entered.send(()).unwrap();
         self.open.lock().unwrap().recv().unwrap();
         self.answered.fetch_add(1, Ordering::SeqCst);
-        frame.try_into().ok()
+        Answer::Now(frame.try_into().ok())
     }
 }
 
@@ -89,7 +88,7 @@ async fn nothing_is_answered_after_a_stop() {
 struct Broken;
 
 impl Service for Broken {
-    fn answer(&self, _source: SocketAddr, _frame: &[u8]) -> Option<Frame> {
+    fn answer(&self, _source: SocketAddr, _frame: &[u8]) -> Answer {
         panic!("this service is broken, as the test wants it to be");
     }
 }
@@ -103,6 +102,65 @@ async fn a_server_whose_part_failed_ends_with_an_error() {
     socket.send_to(&[1; 250], address).await.unwrap();
     let error = timeout(PATIENCE, serving).await.unwrap().unwrap().unwrap_err();
     assert!(error.to_string().contains("failed"), "{error}");
+}
+
+/// Answers frames that begin with 1 when the time has come, and others at once.
+struct Slow(Arc<Notify>);
+
+impl Service for Slow {
+    fn answer(&self, _source: SocketAddr, frame: &[u8]) -> Answer {
+        let Ok(frame) = <[u8; 250]>::try_from(frame) else { return Answer::SILENCE };
+        if frame[0] != 1 {
+            return Answer::Now(Some(frame));
+        }
+        let time = self.0.clone();
+        Answer::later(async move {
+            time.notified().await;
+            Some(frame)
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn datagrams_do_not_wait_for_answers_that_take_long() {
+    let time = Arc::new(Notify::new());
+    let server = bind(&["127.0.0.1:0"], ServerLimits::default(), Arc::new(Slow(time.clone())));
+    let (tcp, udp) = (server.tcp_addresses()[0], server.udp_addresses()[0]);
+    let serving = tokio::spawn(server.run(std::future::pending()));
+    // More than there are tasks that receive.
+    let slow = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for number in 0..20 {
+        let mut frame = [1; 250];
+        frame[1] = number;
+        slow.send_to(&frame, udp).await.unwrap();
+    }
+    let mut slow_stream = TcpStream::connect(tcp).await.unwrap();
+    slow_stream.write_all(&[1; 250]).await.unwrap();
+    let quick = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut answer = [0; 251];
+    for _ in 0..3 {
+        quick.send_to(&[2; 250], udp).await.unwrap();
+        let length = timeout(PATIENCE, quick.recv(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(answer[..length], [2; 250]);
+    }
+    assert!(slow.try_recv(&mut answer).is_err());
+
+    let mut answered = Vec::new();
+    while answered.len() < 20 {
+        // One at a time, also those that begin to wait only now.
+        time.notify_one();
+        tokio::select! {
+            length = slow.recv(&mut answer) => answered.push(answer[..length.unwrap()][1]),
+            () = tokio::time::sleep(Duration::from_millis(5)) => {}
+        }
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, (0..20).collect::<Vec<u8>>());
+    time.notify_one();
+    let mut frame = [0; 250];
+    timeout(PATIENCE, slow_stream.read_exact(&mut frame)).await.unwrap().unwrap();
+    assert_eq!(frame, [1; 250]);
+    serving.abort();
 }
 
 /// One frame there and back; `false` when the server closes instead.

@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../tests/authority/model.rs"]
-mod model;
+#[path = "../../tests/authority/world.rs"]
+mod world;
 
-fuzz_target!(|script: &[u8]| model::run(script));
+fuzz_target!(|script: &[u8]| world::run(script));

@@ -155,6 +155,16 @@ pub fn write_new(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), File
     write(path, bytes, secrecy)
 }
 
+/// Removes a file, where there is one.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::new(path, "cannot remove", error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes a folder that only its owner may enter, unless it exists.
 pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
     let mut builder = fs::DirBuilder::new();
@@ -203,6 +213,22 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<[u8; 32]>, FileError> {
         },
         None => Err(FileError::new(path, "cannot understand", "not 64 hexadecimal digits")),
     }
+}
+
+/// Reads a secret, and refuses a file that others than its owner may read or write.
+pub(super) fn read_private(path: &Path) -> Result<Zeroizing<[u8; 32]>, FileError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let fail = |error: io::Error| FileError::new(path, "cannot read", error);
+        let mode = fs::metadata(path).map_err(fail)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            let reason =
+                std::format!("its mode is {mode:o}: chmod 600 it, and ask who has read it");
+            return Err(FileError::new(path, "will not use", reason));
+        }
+    }
+    read_secret(path)
 }
 
 /// Bytes as hexadecimal digits.

@@ -9,6 +9,7 @@ use std::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::enrolment::EnrolmentConfig;
 use super::files::{self, FileError};
 use super::product_file::ProductFile;
 use super::publication::DnsConfig;
@@ -40,6 +41,9 @@ pub struct HostConfig {
     pub save_interval_seconds: u32,
     /// Limits for each source and for connections.
     pub limits: Limits,
+    /// Enrolment on line.
+    #[serde(skip_serializing_if = "EnrolmentConfig::is_default")]
+    pub enrolment: EnrolmentConfig,
     /// Publication in DNS.
     #[serde(skip_serializing_if = "DnsConfig::is_default")]
     pub dns: DnsConfig,
@@ -140,6 +144,7 @@ impl Default for HostConfig {
             validity_minutes: policy::VALIDITY.0,
             save_interval_seconds: 2,
             limits: Limits::default(),
+            enrolment: EnrolmentConfig::default(),
             dns: DnsConfig::default(),
             folder: PathBuf::new(),
         }
@@ -224,6 +229,7 @@ impl HostConfig {
                 return Err(std::format!("{name} = 0: at least 1, please"));
             }
         }
+        self.enrolment.check()?;
         self.dns.check()
     }
 }

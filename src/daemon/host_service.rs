@@ -9,12 +9,12 @@ use std::time::Instant as StdInstant;
 use std::vec::Vec;
 
 use super::host_state::{DaemonHost, LoadedState};
-use super::server::Service;
+use super::server::{Answer, Service};
 use crate::host::{HostCounters, PoolStatus, Silence, Source};
 use crate::os::Clock;
 use crate::time::Now;
 use crate::trust::{self, SigningKey};
-use crate::wire::{Frame, ResponseBody, Verdict};
+use crate::wire::{ResponseBody, Verdict};
 
 /// A host that answers a server's frames.
 #[derive(Debug)]
@@ -147,13 +147,13 @@ const fn answered(HostCounters { granted, refused, .. }: &HostCounters) -> (u32,
 }
 
 impl<C: Clock> Service for HostService<C> {
-    fn answer(&self, source: SocketAddr, frame: &[u8]) -> Option<Frame> {
+    fn answer(&self, source: SocketAddr, frame: &[u8]) -> Answer {
         let now = self.clock.now();
         let body = match self.decide(now, source, frame) {
             Ok(body) => body,
             Err(silence) => {
                 tracing::debug!(%source, %silence, "no answer");
-                return None;
+                return Answer::SILENCE;
             }
         };
         match &body.verdict {
@@ -165,7 +165,7 @@ impl<C: Clock> Service for HostService<C> {
             }
         }
         match trust::sign_response(&body, &self.signer) {
-            Ok(frame) => Some(frame),
+            Ok(frame) => Answer::Now(Some(frame)),
             Err(never) => match never {},
         }
     }

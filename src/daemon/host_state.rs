@@ -80,7 +80,7 @@ impl HostFiles {
         files::write(&self.certificate_path(), &certificate.emit(), Secrecy::Public)
     }
 
-    /// The enrolment request that waits for its answer.
+    /// The enrolment request in a file that waits for its answer.
     pub fn read_pending_enrolment(&self) -> Result<Frame, FileError> {
         let path = self.folder.join("enrolment.request");
         let bytes = files::read(&path)?;
@@ -93,6 +93,26 @@ impl HostFiles {
     /// Remembers an enrolment request until its answer comes.
     pub fn write_pending_enrolment(&self, frame: &Frame) -> Result<(), FileError> {
         files::write(&self.folder.join("enrolment.request"), frame, Secrecy::Public)
+    }
+
+    /// The enrolment request that was sent on line and had no answer that could be used. What is no
+    /// frame is passed over: a new one can be made.
+    pub(super) fn read_unanswered_enrolment(&self) -> Result<Option<Frame>, FileError> {
+        let path = self.unanswered_path();
+        if !path.exists() {
+            return Ok(None);
+        }
+        Ok(files::read(&path)?.try_into().ok())
+    }
+
+    /// Remembers an enrolment request before it is sent.
+    pub(super) fn write_unanswered_enrolment(&self, frame: &Frame) -> Result<(), FileError> {
+        files::write(&self.unanswered_path(), frame, Secrecy::Public)
+    }
+
+    /// Forgets it, where there is one.
+    pub(super) fn forget_unanswered_enrolment(&self) -> Result<(), FileError> {
+        files::remove(&self.unanswered_path())
     }
 
     /// Keeps other processes from serving with this folder: each would save its own counts over the
@@ -135,6 +155,12 @@ impl HostFiles {
 
     fn certificate_path(&self) -> PathBuf {
         self.folder.join("host.certificate")
+    }
+
+    /// Apart from one that travels by file: a host that runs asks by itself, and must not make the
+    /// answer useless that somebody brings.
+    fn unanswered_path(&self) -> PathBuf {
+        self.folder.join("enrolment.sent")
     }
 
     /// The folder.

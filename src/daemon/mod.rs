@@ -6,8 +6,11 @@
 //! bytes.
 
 mod authority_files;
+mod authority_service;
+mod authority_store;
 mod client_config;
 mod client_driver;
+mod enrolment;
 mod exchange;
 pub mod files;
 mod host_config;
@@ -23,10 +26,19 @@ mod resolver;
 mod server;
 
 pub use authority_files::{
-    AuthorityConfig, AuthorityFiles, EnrolError, EnrolmentRecord, KeyRecord, NewKey, RegisteredKind,
+    AuthorityConfig, AuthorityFiles, EnrolError, RootConfig, ServiceConfig, read_signing_key,
+};
+pub use authority_service::{
+    AuthorityCounters, AuthorityRoot, AuthorityService, Desk, DeskSettings, RootSigner,
+    SignerError, SignerProcess, WriterHandle, serve_signer,
+};
+pub use authority_store::{
+    Database, EnrolmentRecord, KeyRecord, KeyTerms, KeyUsage, MachineRecord, NewKey, Records,
+    RedbDatabase, RegisteredKind, StoreError,
 };
 pub use client_config::{ClientConfig, Machine};
 pub use client_driver::{ask, ask_any, date};
+pub use enrolment::{Answered, Applicant, EnrolmentConfig, EnrolmentKey, NoHostKey, NotEnrolled};
 pub use exchange::{ExchangeError, Transport, exchange};
 pub use host_config::{HostConfig, Limits, Listen, ServerLimits};
 pub use host_search::{HostSearch, TrustedHosts, parse_domain, parse_host};
@@ -39,6 +51,6 @@ pub use machine::{MachineFacts, whole_name};
 pub use open_files::raise_open_files;
 pub use product_file::{PRODUCT_FILE_HEADER, ProductFile, RootKey};
 pub use resolver::{DNS_PORT, ResolveError, Resolver, parse_dns_server};
-pub use server::{ServeError, Server, ServerCounters, Service, StartError};
+pub use server::{Answer, ServeError, Server, ServerCounters, Service, StartError};
 
 pub use crate::os::{Clock, SystemClock, system_rng};

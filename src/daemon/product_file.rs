@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{self, FileError, Secrecy};
 use super::host_search::parse_host;
+use crate::authority::CatalogueProduct;
 use crate::fingerprint::Matching;
 use crate::time::Minutes;
 use crate::trust::{ProductKey, Root};
@@ -186,6 +187,17 @@ impl ProductFile {
             coverage: self.coverage(),
         };
         Ok((ids.2, product, setup_key))
+    }
+
+    /// The product as the authority knows it.
+    pub fn for_authority(&self) -> Result<CatalogueProduct, String> {
+        let Parsed { ids, .. } = self.parsed()?;
+        Ok(CatalogueProduct {
+            application_id: ids.0,
+            activation_id: ids.1,
+            coverage: self.coverage(),
+            matching: self.matching(),
+        })
     }
 
     fn parsed(&self) -> Result<Parsed, String> {

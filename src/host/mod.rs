@@ -39,7 +39,7 @@ use crate::wire::{
     self, Certificate, Digest, Frame, KeyId, Method, Refusal, RequestView, ResponseBody, Validity,
     Verdict,
 };
-use rate::RateLimiter;
+pub(crate) use rate::RateLimiter;
 
 /// A product's setup key as its host knows it: requests name the id, the schedule checks the tag.
 #[derive(Clone, Debug)]

@@ -60,7 +60,7 @@ impl RateLimit {
 }
 
 /// Remembers `SOURCES` sources, a multiple of 4. `Debug` hides the hash key.
-pub(super) struct RateLimiter<const SOURCES: usize> {
+pub(crate) struct RateLimiter<const SOURCES: usize> {
     /// Time in which a source earns one more request; none when there is no limit.
     interval: Millis,
     /// The most that a source may have used: its burst but for one request.
@@ -77,7 +77,7 @@ struct Place {
 }
 
 impl<const SOURCES: usize> RateLimiter<SOURCES> {
-    pub(super) fn new(limit: RateLimit, hash_key: [u8; 16]) -> Self {
+    pub(crate) fn new(limit: RateLimit, hash_key: [u8; 16]) -> Self {
         const { assert!(SOURCES >= WAYS && SOURCES.is_multiple_of(WAYS)) };
         let place = Place { source: Source::UNKNOWN, whole_at: Instant::ZERO };
         // What the clock cannot show would never use up any credit.
@@ -90,7 +90,7 @@ impl<const SOURCES: usize> RateLimiter<SOURCES> {
     }
 
     /// Whether this source may ask now. A refused attempt costs it nothing.
-    pub(super) fn allows(&mut self, source: Source, now: Instant) -> bool {
+    pub(crate) fn allows(&mut self, source: Source, now: Instant) -> bool {
         let Self { interval, ahead, .. } = *self;
         if interval == Millis::ZERO {
             return true;

@@ -1,5 +1,6 @@
 //! A record store in memory: a log of all that was recorded, which every question reads through.
 //! A transaction is a copy.
+#![allow(dead_code, reason = "each test takes the parts it needs")]
 
 use headcount::authority::{
     ANSWERS_PER_MACHINE, Enrolment, HostKeyRecord, KeyActivation, Ledger,

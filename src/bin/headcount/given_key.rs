@@ -30,6 +30,11 @@ impl std::fmt::Debug for KeyArguments {
 }
 
 impl KeyArguments {
+    /// The file that it is in, if it is.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.key_file.as_deref()
+    }
+
     /// The key, if one is given.
     pub(crate) fn read(&self) -> Result<Option<ProductKey>, Problem> {
         match (&self.key, &self.key_file) {

@@ -12,6 +12,7 @@ mod inspect;
 mod interruptible;
 mod output;
 mod proxy;
+mod qr;
 mod spoken;
 mod usage;
 

@@ -1,28 +1,24 @@
-//! The vendor's folder: root key, master key, products, register of keys, ledger of enrolments.
+//! The vendor's folder: root key, master key, products, and the database of what was issued.
 
-mod ledger;
-mod register;
+mod config;
 
-pub use ledger::EnrolmentRecord;
-pub use register::{KeyRecord, NewKey, RegisteredKind};
+pub use config::{AuthorityConfig, RootConfig, ServiceConfig};
 
 use core::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::string::String;
+use std::sync::Arc;
 use std::vec::Vec;
 
-use serde::{Deserialize, Serialize};
-
+use super::authority_service::{AuthorityRoot, RootSigner, SignerError, SignerProcess};
+use super::authority_store::{Database, KeyRecord, KeyUsage, NewKey, RedbDatabase, StoreError};
 use super::files::{self, FileError, Secrecy};
 use super::product_file::{ProductFile, RootKey};
 use crate::authority::{Authority, EnrolmentAnswer, EnrolmentError};
 use crate::time::{Minutes, UnixTime};
 use crate::trust::{MasterKey, ProductKey, Signer, SigningKey, UntrustedEnrolment};
-use crate::wire::{Frame, KeyId, PublicKey};
-use ledger::{FileLedger, Ledger};
-use register::Register;
+use crate::wire::{Frame, KeyId};
 
 const CONFIG_HEADER: &str = "\
 # An authority: the vendor's side of headcount. Keep this folder to yourself and back it up: root.key
@@ -34,40 +30,13 @@ const CONFIG_HEADER: &str = "\
 const LOCK_PATIENCE: core::time::Duration = core::time::Duration::from_secs(5);
 const LOCK_POLL: core::time::Duration = core::time::Duration::from_millis(50);
 
-/// `authority.toml`: what a vendor decides once.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AuthorityConfig {
-    /// The id by which certificates and products name the root key.
-    pub root_id: u16,
-    /// The root key's public half, hexadecimal.
-    pub root_public_key: String,
-    /// How long a host's certificate lasts.
-    #[serde(default = "default_validity_days")]
-    pub certificate_validity_days: u32,
-    /// How far a host's clock may be from the authority's when it enrols. Leave it out where
-    /// requests are carried by hand: the time in them is as old as their journey.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_clock_skew_minutes: Option<u32>,
-}
-
-impl AuthorityConfig {
-    /// Ten years: a host that is never looked after again serves its site's life.
-    pub const DEFAULT_VALIDITY_DAYS: u32 = 3_650;
-}
-
-const fn default_validity_days() -> u32 {
-    AuthorityConfig::DEFAULT_VALIDITY_DAYS
-}
-
 /// A vendor's folder, locked for as long as this value lives: of two commands the second waits for
 /// the first.
 #[derive(Debug)]
 pub struct AuthorityFiles {
     folder: PathBuf,
     config: AuthorityConfig,
-    register: Register,
-    ledger: Ledger,
+    database: Arc<RedbDatabase>,
     /// Held, not used: dropping it unlocks.
     _lock: File,
 }
@@ -79,11 +48,15 @@ pub enum EnrolError {
     File(FileError),
     /// The request is at fault.
     Untrusted(UntrustedEnrolment),
+    /// The root key could not sign. Nothing is recorded.
+    Signer(SignerError),
+    /// The database failed. Nothing was handed out, so asking again is safe.
+    Store(StoreError),
 }
 
 impl AuthorityFiles {
     /// Makes a new authority in a folder that is empty or does not exist yet: root key, master
-    /// key, an empty register and an empty ledger.
+    /// key and an empty database.
     pub fn init(
         folder: &Path,
         root_id: u16,
@@ -98,29 +71,34 @@ impl AuthorityFiles {
         rng.fill_bytes(&mut *master);
         files::write_new_secret(&folder.join(MASTER_KEY), &master)?;
         files::create_private_dir(&folder.join(PRODUCTS))?;
-        let (register, ledger) = (Register::default(), Ledger::default());
-        register.write(&folder.join(REGISTER))?;
-        ledger.write(&folder.join(LEDGER))?;
+        let database = Arc::new(RedbDatabase::create(&folder.join(RedbDatabase::FILE))?);
         let config = AuthorityConfig {
-            root_id,
-            root_public_key: files::to_hex(&root.public_key().0),
+            use_root: root_id,
             certificate_validity_days,
             max_clock_skew_minutes: None,
+            service: ServiceConfig::default(),
+            roots: Vec::from([RootConfig {
+                id: root_id,
+                public_key: files::to_hex(&root.public_key().0),
+                file: Some(ROOT_KEY.into()),
+                signer: None,
+            }]),
         };
         // Last: a folder with this file is complete.
         files::write_toml(&folder.join(CONFIG), CONFIG_HEADER, &config, Secrecy::Secret)?;
-        Ok(Self { folder: folder.into(), config, register, ledger, _lock: lock })
+        Ok(Self { folder: folder.into(), config, database, _lock: lock })
     }
 
     /// Opens an authority, waiting for another command that works in it to end.
     pub fn open(folder: &Path) -> Result<Self, FileError> {
-        let config = files::read_toml(&folder.join(CONFIG))?;
+        let path = folder.join(CONFIG);
+        let config: AuthorityConfig = files::read_toml(&path)?;
+        config.check().map_err(|reason| FileError::new(&path, "cannot use", reason))?;
         let lock = lock(folder)?;
         Ok(Self {
             folder: folder.into(),
             config,
-            register: files::read_toml(&folder.join(REGISTER))?,
-            ledger: files::read_toml(&folder.join(LEDGER))?,
+            database: Arc::new(RedbDatabase::open(&folder.join(RedbDatabase::FILE))?),
             _lock: lock,
         })
     }
@@ -131,11 +109,72 @@ impl AuthorityFiles {
         &self.config
     }
 
-    /// The root key as product files name it.
+    /// Decides otherwise.
+    pub fn set_config(&mut self, config: AuthorityConfig) -> Result<(), FileError> {
+        let path = self.folder.join(CONFIG);
+        config.check().map_err(|reason| FileError::new(&path, "will not write", reason))?;
+        files::write_toml(&path, CONFIG_HEADER, &config, Secrecy::Secret)?;
+        self.config = config;
+        Ok(())
+    }
+
+    /// The folder.
     #[must_use]
-    pub fn root(&self) -> RootKey {
-        let AuthorityConfig { root_id, root_public_key, .. } = &self.config;
-        RootKey { id: *root_id, public_key: root_public_key.clone() }
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// All root keys as product files name them, the one in use first.
+    #[must_use]
+    pub fn roots(&self) -> Vec<RootKey> {
+        let in_use = self.config.root_in_use().into_iter();
+        let others = self.config.roots.iter().filter(|root| root.id != self.config.use_root);
+        in_use.chain(others).map(RootConfig::root_key).collect()
+    }
+
+    /// The root key in use, ready to sign, and the others.
+    pub fn open_roots(&self) -> Result<(AuthorityRoot, Vec<AuthorityRoot>), FileError> {
+        let in_use = self.open_root_in_use()?;
+        let others = self.config.roots.iter().filter(|root| root.id != self.config.use_root);
+        let others = others.map(|root| self.open_root(root)).collect::<Result<_, _>>()?;
+        Ok((in_use, others))
+    }
+
+    /// The key of the authority's own by which it answers activations, made when there is none.
+    pub fn service_key(
+        &self,
+        rng: &mut impl rand_core::CryptoRng,
+    ) -> Result<SigningKey, FileError> {
+        let path = self.folder.join(SERVICE_KEY);
+        if path.exists() {
+            return read_signing_key(&path);
+        }
+        let (key, seed) = SigningKey::generate(rng);
+        files::write_new_secret(&path, &seed).map(|()| key)
+    }
+
+    /// Makes a new root key, which products do not know yet and nothing is signed by.
+    pub fn add_root(
+        &mut self,
+        id: u16,
+        rng: &mut impl rand_core::CryptoRng,
+    ) -> Result<RootKey, FileError> {
+        let (key, seed) = SigningKey::generate(rng);
+        let file = PathBuf::from(std::format!("root-{id}.key"));
+        let root = RootConfig {
+            id,
+            public_key: files::to_hex(&key.public_key().0),
+            file: Some(file.clone()),
+            signer: None,
+        };
+        let mut config = self.config.clone();
+        config.roots.push(root.clone());
+        let taken = self.config.roots.iter().any(|root| root.id == id);
+        if !taken {
+            files::write_new_secret(&self.folder.join(file), &seed)?;
+        }
+        self.set_config(config)?;
+        Ok(root.root_key())
     }
 
     /// Where the file of a product is.
@@ -171,14 +210,20 @@ impl AuthorityFiles {
         product.write(&path).map(|()| path)
     }
 
+    /// The vendor's records.
+    #[must_use]
+    pub const fn database(&self) -> &Arc<RedbDatabase> {
+        &self.database
+    }
+
     /// Allots a product key: enters it in the register, then derives it.
     pub fn new_key(
-        &mut self,
-        key: NewKey,
+        &self,
+        key: &NewKey,
         at: UnixTime,
-    ) -> Result<(KeyRecord, ProductKey), FileError> {
+    ) -> Result<(KeyRecord, ProductKey), EnrolError> {
         let master = self.read_master()?;
-        let record = self.register.add(key, at, &self.folder.join(REGISTER))?;
+        let record = self.database.write(|records| records.add_key(key, at))??;
         let key = derive(&master, &record);
         Ok((record, key))
     }
@@ -188,81 +233,90 @@ impl AuthorityFiles {
         self.read_master().map(|master| derive(&master, record))
     }
 
-    /// The register of product keys, by number.
-    #[must_use]
-    pub fn keys(&self) -> &[KeyRecord] {
-        &self.register.keys
-    }
-
-    /// A key of the register.
-    #[must_use]
-    pub fn key(&self, id: u32) -> Option<&KeyRecord> {
-        self.register.key(id)
-    }
-
-    /// Blocks a key or lifts that. `false` when there is no such key.
-    pub fn set_blocked(&mut self, id: u32, blocked: bool) -> Result<bool, FileError> {
-        self.register.set_blocked(id, blocked, &self.folder.join(REGISTER))
-    }
-
-    /// What was enrolled, the first first.
-    #[must_use]
-    pub fn enrolments(&self) -> &[EnrolmentRecord] {
-        &self.ledger.enrolments
-    }
-
-    /// How many hosts a key has enrolled.
-    #[must_use]
-    pub fn hosts_of(&self, id: u32) -> u32 {
-        self.ledger.hosts(id)
-    }
-
-    /// Answers an enrolment request. What is granted is in the ledger, and safe, when this returns.
-    pub fn enrol(&mut self, frame: &Frame, now: UnixTime) -> Result<EnrolmentAnswer, EnrolError> {
+    /// Answers an enrolment request. What is granted is in the database, and safe, when this
+    /// returns.
+    pub fn enrol(&self, frame: &Frame, now: UnixTime) -> Result<EnrolmentAnswer, EnrolError> {
         let master = self.read_master()?;
-        let root = self.read_root()?;
+        let root = self.open_root_in_use()?;
         let authority = Authority {
             master: &master,
-            root_id: self.config.root_id,
-            root: &root,
+            root_id: root.id,
+            root: &root.signer,
             certificate_validity: Minutes::from_days(self.config.certificate_validity_days),
             max_skew: self.config.max_clock_skew_minutes.map(Minutes),
         };
-        let serial = self.ledger.next_serial;
-        let mut ledger = FileLedger {
-            register: &self.register,
-            ledger: &mut self.ledger,
-            path: &self.folder.join(LEDGER),
-        };
-        authority.answer_enrolment(frame, now, serial, &mut ledger).map_err(|error| match error {
-            EnrolmentError::Untrusted(untrusted) => EnrolError::Untrusted(untrusted),
-            EnrolmentError::Signer(never) => match never {},
-            EnrolmentError::Ledger(error) => EnrolError::File(error),
-        })
+        let examined = authority.examine_enrolment(frame).map_err(EnrolError::Untrusted)?;
+        let answer = self.database.write(|mut records| {
+            let serial = records.next_serial()?;
+            authority.conclude_enrolment(&examined, now, serial, &mut records).map_err(|error| {
+                match error {
+                    EnrolmentError::Untrusted(untrusted) => EnrolError::Untrusted(untrusted),
+                    EnrolmentError::Signer(error) => EnrolError::Signer(error),
+                    EnrolmentError::Ledger(error) => EnrolError::Store(error),
+                }
+            })
+        })?;
+        answer
     }
 
-    fn read_master(&self) -> Result<MasterKey, FileError> {
-        files::read_secret(&self.folder.join(MASTER_KEY)).map(|key| MasterKey::from_bytes(*key))
+    /// A key of the register, and what was used of it.
+    pub fn key(&self, id: u32) -> Result<Option<(KeyRecord, KeyUsage)>, StoreError> {
+        self.database.key(KeyId(id))
     }
 
-    fn read_root(&self) -> Result<SigningKey, FileError> {
-        let path = self.folder.join(ROOT_KEY);
-        let root = SigningKey::from_seed(&*files::read_secret(&path)?);
-        let PublicKey(public) = root.public_key();
-        if files::to_hex(&public) == self.config.root_public_key {
-            return Ok(root);
+    /// Blocks a key or lifts that. `false` when there is no such key.
+    pub fn set_blocked(&self, id: u32, blocked: bool) -> Result<bool, StoreError> {
+        self.database.write(|records| match records.key(KeyId(id))? {
+            Some((key, _)) => records.set_key(&KeyRecord { blocked, ..key }),
+            None => Ok(false),
+        })?
+    }
+
+    /// The key from which all product keys are derived.
+    pub fn read_master(&self) -> Result<MasterKey, FileError> {
+        files::read_private(&self.folder.join(MASTER_KEY)).map(|key| MasterKey::from_bytes(*key))
+    }
+
+    fn open_root_in_use(&self) -> Result<AuthorityRoot, FileError> {
+        match self.config.root_in_use() {
+            Some(root) => self.open_root(root),
+            None => Err(FileError::new(&self.folder.join(CONFIG), "cannot use", "no root in use")),
         }
-        // Certificates that no product would believe must not be made.
-        Err(FileError::new(&path, "cannot use", "not the root key that authority.toml names"))
+    }
+
+    fn open_root(&self, root: &RootConfig) -> Result<AuthorityRoot, FileError> {
+        let config = self.folder.join(CONFIG);
+        let fail = |path: &Path, reason: &str| FileError::new(path, "cannot use", reason);
+        let public = root.public_key().ok_or_else(|| fail(&config, "a root's public_key"))?;
+        let signer = match (&root.file, root.signer.as_deref()) {
+            (Some(file), _) => {
+                let path = self.folder.join(file);
+                let key = read_signing_key(&path)?;
+                if key.public_key() != public {
+                    // Certificates that no product would believe must not be made.
+                    return Err(fail(&path, "not the root key that authority.toml names"));
+                }
+                RootSigner::Key(key)
+            }
+            (None, Some([program, arguments @ ..])) => {
+                RootSigner::Process(SignerProcess::new(program.clone(), arguments.to_vec(), public))
+            }
+            (None, _) => return Err(fail(&config, "a root without file and signer")),
+        };
+        Ok(AuthorityRoot { id: root.id, signer })
     }
 }
 
 const CONFIG: &str = "authority.toml";
 const ROOT_KEY: &str = "root.key";
+const SERVICE_KEY: &str = "authority.key";
 const MASTER_KEY: &str = "master.key";
-const REGISTER: &str = "keys.toml";
-const LEDGER: &str = "enrolments.toml";
 const PRODUCTS: &str = "products";
+
+/// Reads a key that signs from a file that its owner alone may read.
+pub fn read_signing_key(path: &Path) -> Result<SigningKey, FileError> {
+    files::read_private(path).map(|seed| SigningKey::from_seed(&seed))
+}
 
 /// Whether a product's name can be a file's name everywhere.
 fn check_name(name: &str) -> Result<(), &'static str> {
@@ -279,7 +333,7 @@ fn check_name(name: &str) -> Result<(), &'static str> {
 }
 
 fn derive(master: &MasterKey, record: &KeyRecord) -> ProductKey {
-    master.product_key(record.kind.into(), KeyId(record.id))
+    master.product_key(record.terms.kind().into(), record.key_id())
 }
 
 /// A folder that holds nothing yet and that only its owner may enter.
@@ -316,11 +370,19 @@ impl From<FileError> for EnrolError {
     }
 }
 
+impl From<StoreError> for EnrolError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl fmt::Display for EnrolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(error) => error.fmt(f),
             Self::Untrusted(untrusted) => untrusted.fmt(f),
+            Self::Signer(error) => write!(f, "the root key could not sign: {error}"),
+            Self::Store(error) => error.fmt(f),
         }
     }
 }

@@ -10,7 +10,9 @@ mod udp;
 
 use core::fmt;
 use core::future::Future;
+use core::pin::Pin;
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::boxed::Box;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,8 +30,46 @@ use udp::Datagrams;
 
 /// Answers frames.
 pub trait Service: Send + Sync + 'static {
-    /// The answer to what `source` sent, or silence. Datagrams may have any length.
-    fn answer(&self, source: SocketAddr, frame: &[u8]) -> Option<Frame>;
+    /// The answer to what `source` sent, now or later. Datagrams may have any length.
+    ///
+    /// This does not wait for anything: sockets are not read meanwhile. What takes longer than a
+    /// signature is [`Answer::Later`].
+    fn answer(&self, source: SocketAddr, frame: &[u8]) -> Answer;
+}
+
+/// What a [`Service`] does about a frame: a frame to give back, or silence.
+#[must_use = "the sender waits for it"]
+#[expect(clippy::large_enum_variant, reason = "a host answers at once: no allocation a frame")]
+pub enum Answer {
+    /// It is known.
+    Now(Option<Frame>),
+    /// It will be. Frames that come meanwhile do not wait for it.
+    Later(Pin<Box<dyn Future<Output = Option<Frame>> + Send>>),
+}
+
+impl Answer {
+    /// Nothing is given back.
+    pub const SILENCE: Self = Self::Now(None);
+
+    /// An answer that will be known when `future` completes.
+    pub fn later(future: impl Future<Output = Option<Frame>> + Send + 'static) -> Self {
+        Self::Later(Box::pin(future))
+    }
+}
+
+impl From<Option<Frame>> for Answer {
+    fn from(answer: Option<Frame>) -> Self {
+        Self::Now(answer)
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Now(answer) => f.debug_tuple("Now").field(answer).finish(),
+            Self::Later(_) => f.debug_tuple("Later").finish_non_exhaustive(),
+        }
+    }
 }
 
 /// Bound sockets and what answers on them.
@@ -53,6 +93,7 @@ struct Warnings {
     accept: Seldom,
     turned_away: Seldom,
     receive: Seldom,
+    waiting: Seldom,
 }
 
 /// What happened to connections. Frames are counted by the host.

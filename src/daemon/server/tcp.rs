@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use super::{Service, Shared, count};
+use super::{Answer, Service, Shared, count};
 use crate::policy::IDLE_LIMIT;
 use crate::wire::FRAME_LEN;
 
@@ -115,7 +115,11 @@ async fn converse<S: Service>(
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
             Ok(read) => read?,
         };
-        let Some(answer) = shared.service.answer(peer, &frame) else { return Ok(()) };
+        let answer = match shared.service.answer(peer, &frame) {
+            Answer::Now(answer) => answer,
+            Answer::Later(answer) => answer.await,
+        };
+        let Some(answer) = answer else { return Ok(()) };
         match timeout(IDLE_LIMIT, stream.write_all(&answer)).await {
             Err(_) => return Ok(()),
             Ok(written) => written?,

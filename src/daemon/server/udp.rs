@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use socket2::{Domain, Socket, Type};
 use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::local_address::{self, Local};
-use super::{Service, Shared};
+use super::{Answer, Service, Shared};
 use crate::wire::{FRAME_LEN, Frame};
 
 /// Room for datagrams that wait: what does not fit is lost, and asked again.
@@ -19,6 +20,10 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 /// Errors in a row that are taken for news of earlier answers, which some systems report when
 /// receiving. With more, the socket itself is broken, and asking it again and again heats the room.
 const PATIENCE: u32 = 16;
+
+/// Datagrams whose answers are not known yet, for each task that receives. More than that are lost:
+/// their senders ask again.
+const MOST_WAITING: usize = 8_192;
 
 /// Wait between two tries of a broken socket.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -59,19 +64,23 @@ impl Datagrams {
 
     /// Answers from the address that was asked: a peer, and every firewall between, takes an answer
     /// from another one for somebody else's.
-    async fn answer(&self, answer: &Frame, to: SocketAddr, from: Option<Local>) -> io::Result<()> {
-        match from {
+    async fn answer(&self, answer: &Frame, to: SocketAddr, from: Option<Local>) {
+        let sent = match from {
             Some(local) => local_address::send(&self.socket, answer, to, local).await,
             None => self.socket.send_to(answer, to).await.map(|_| ()),
+        };
+        if let Err(error) = sent {
+            tracing::debug!(source = %to, %error, "cannot send an answer");
         }
     }
 }
 
-/// Serves without an end.
+/// Serves without an end. Answers that are not known yet are dropped with it.
 pub(super) async fn serve<S: Service>(socket: Arc<Datagrams>, shared: Arc<Shared<S>>) {
     // One byte more than a frame shows that a datagram is too long.
     let mut datagram = [0; FRAME_LEN + 1];
     let mut failures: u32 = 0;
+    let mut waiting = JoinSet::new();
     loop {
         let (length, source, local) = match socket.receive(&mut datagram).await {
             Ok(received) => received,
@@ -89,10 +98,24 @@ pub(super) async fn serve<S: Service>(socket: Arc<Datagrams>, shared: Arc<Shared
         };
         failures = 0;
         let frame = datagram.get(..length).unwrap_or_default();
-        if let Some(answer) = shared.service.answer(source, frame)
-            && let Err(error) = socket.answer(&answer, source, local).await
-        {
-            tracing::debug!(%source, %error, "cannot send an answer");
+        match shared.service.answer(source, frame) {
+            Answer::Now(None) => {}
+            Answer::Now(Some(answer)) => socket.answer(&answer, source, local).await,
+            Answer::Later(answer) => {
+                while waiting.try_join_next().is_some() {}
+                if waiting.len() >= MOST_WAITING {
+                    if let Some(times) = shared.warnings.waiting.due() {
+                        tracing::warn!(times, "too many answers wait: a datagram is dropped");
+                    }
+                    continue;
+                }
+                let socket = socket.clone();
+                waiting.spawn(async move {
+                    if let Some(answer) = answer.await {
+                        socket.answer(&answer, source, local).await;
+                    }
+                });
+            }
         }
     }
 }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use headcount::authority::EnrolmentOutcome;
 use headcount::daemon::files::{self, Secrecy};
-use headcount::daemon::{AuthorityFiles, EnrolError, date};
+use headcount::daemon::{AuthorityFiles, Database, EnrolError, KeyTerms, date};
 use headcount::time::UnixTime;
 use headcount::trust::{self, UntrustedEnrolment};
 use headcount::wire::{EnrolmentBody, EnrolmentRequest, EnrolmentResponse, KeyId, Refusal};
 use serde_json::{Value, json};
 
-use super::{FolderArgument, covers, now};
+use super::{FolderArgument, covers, not_done, now};
 use crate::folder::keep_apart;
 use crate::inspect::read_frame;
 use crate::output::{Exit, Output, Problem};
@@ -40,10 +40,12 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     let Arguments { request, out, folder } = arguments;
     keep_apart(request, out)?;
     let frame = read_frame(request)?;
-    let mut authority = folder.open()?;
+    let authority = folder.open()?;
     let now = now();
     let answer = authority.enrol(&frame, now).map_err(|error| match error {
         EnrolError::File(error) => error.into(),
+        EnrolError::Store(error) => not_done(error),
+        EnrolError::Signer(error) => not_done(error),
         EnrolError::Untrusted(untrusted) => distrust(&untrusted),
     })?;
     files::write(out, &answer.frame, Secrecy::Public)?;
@@ -129,7 +131,10 @@ impl Host<'_> {
 
     fn refused(&self, refusal: Refusal, now: UnixTime) -> Problem {
         let KeyId(id) = self.request.key_id;
-        let key = self.authority.key(id);
+        let limits = match self.authority.key(id).ok().flatten().map(|(key, _)| key.terms) {
+            Some(KeyTerms::Host { hosts, activations }) => (hosts, activations),
+            _ => (0, 0),
+        };
         let (cause, advice) = match refusal {
             Refusal::UnknownKey => (
                 format!("key {id} is not in the register as a host key"),
@@ -141,21 +146,12 @@ impl Host<'_> {
                 format!("Lift it with 'headcount authority key unblock {id}', or issue another."),
             ),
             Refusal::KeyExhausted if self.is_known() => (
-                format!(
-                    "this host has used its {} activations of key {id}",
-                    key.and_then(|key| key.activations).unwrap_or_default()
-                ),
-                "Raise 'activations' of the key in keys.toml, or issue another key.".to_owned(),
+                format!("this host has used its {} activations of key {id}", limits.1),
+                "Issue another key.".to_owned(),
             ),
             Refusal::KeyExhausted => (
-                format!(
-                    "the {} hosts of key {id} are used",
-                    key.and_then(|key| key.hosts).unwrap_or_default()
-                ),
-                format!(
-                    "'headcount authority key show {id}' lists them. Raise 'hosts' of the key in \
-                     keys.toml, or issue another key."
-                ),
+                format!("the {} hosts of key {id} are used", limits.0),
+                format!("'headcount authority key show {id}' lists them. Issue another key."),
             ),
             Refusal::ClockSkew => (
                 format!(
@@ -175,9 +171,10 @@ impl Host<'_> {
 
     /// Whether the key has enrolled this host before.
     fn is_known(&self) -> bool {
-        let key = files::to_hex(&self.request.public_key.0);
-        let mut enrolments = self.authority.enrolments().iter();
-        enrolments.any(|done| done.public_key == key && done.key_id == self.request.key_id.0)
+        let key_id = Some(self.request.key_id);
+        let enrolments = self.authority.database().enrolments(key_id, None, usize::MAX);
+        let mut enrolments = enrolments.unwrap_or_default().into_iter();
+        enrolments.any(|done| done.public_key == self.request.public_key.0)
     }
 }
 

@@ -35,7 +35,9 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         .map_err(|error| {
             Problem::from(error).advise("Name a folder that is empty or does not exist.")
         })?;
-    let root = authority.root();
+    let Some(root) = authority.config().root_in_use() else {
+        return Err(Problem::new(Exit::Failed, "there is no root key"));
+    };
     output.document(&json!({
         "dir": folder.display().to_string(),
         "root_id": root.id,

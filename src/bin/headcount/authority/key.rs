@@ -2,12 +2,16 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use headcount::authority::{ACTIVATIONS_PER_HOST, HOSTS_PER_KEY};
-use headcount::daemon::{AuthorityFiles, KeyRecord, NewKey, ProductFile, RegisteredKind};
+use headcount::daemon::{
+    AuthorityFiles, Database, EnrolmentRecord, KeyRecord, KeyTerms, KeyUsage, NewKey, ProductFile,
+    RegisteredKind, date,
+};
+use headcount::time::UnixTime;
 use headcount::trust::ProductKey;
-use headcount::wire::Coverage;
+use headcount::wire::KeyId;
 use serde_json::{Value, json};
 
-use super::{FolderArgument, covers, now};
+use super::{FolderArgument, covers, not_done, now};
 use crate::output::{Exit, Output, Problem};
 
 /// Issue product keys, show them again, list and block them.
@@ -109,21 +113,18 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     match &arguments.verb {
         Verb::New(arguments) => new(arguments, output),
         Verb::Show(arguments) => show(arguments, output),
-        Verb::List(arguments) => {
-            list(&arguments.folder.open()?, output);
-            Ok(Exit::Done)
-        }
+        Verb::List(arguments) => list(&arguments.folder.open()?, output),
         Verb::Block(arguments) => block(arguments, true, output),
         Verb::Unblock(arguments) => block(arguments, false, output),
     }
 }
 
 fn new(arguments: &New, output: Output) -> Result<Exit, Problem> {
-    let mut authority = arguments.folder.open()?;
+    let authority = arguments.folder.open()?;
     let key = arguments.new_key(&authority)?;
-    let (record, key) = authority.new_key(key, now())?;
-    print(&authority, &record, &key, output);
-    match record.kind {
+    let (record, key) = authority.new_key(&key, now()).map_err(not_done)?;
+    print(&(record.clone(), KeyUsage::default()), &[], &key, output);
+    match record.terms.kind() {
         RegisteredKind::Host => output.line(
             "Hand it to the customer, in a file named host-key.txt say, who makes a request with it: \
              headcount host enrol --key-file host-key.txt --out request.bin",
@@ -154,21 +155,13 @@ impl New {
         };
         let base = product.as_ref().map(ProductFile::coverage);
         let given = |name: &str| usage(&format!("--{name} or --product is missing"));
-        let coverage = Coverage {
-            family: self.family.or(base.map(|base| base.family)).ok_or_else(|| given("family"))?,
-            rank: self.rank.or(base.map(|base| base.rank)).ok_or_else(|| given("rank"))?,
-            generation: self
-                .generation
-                .or(base.map(|base| base.generation))
-                .ok_or_else(|| given("generation"))?,
-        };
-        let (hosts, activations) = match (kind, self.hosts, self.activations) {
-            (RegisteredKind::Host, hosts, activations) => (
-                Some(hosts.unwrap_or(HOSTS_PER_KEY)),
-                Some(activations.unwrap_or(ACTIVATIONS_PER_HOST)),
-            ),
+        let terms = match (kind, self.hosts, self.activations) {
+            (RegisteredKind::Host, hosts, activations) => KeyTerms::Host {
+                hosts: hosts.unwrap_or(HOSTS_PER_KEY),
+                activations: activations.unwrap_or(ACTIVATIONS_PER_HOST),
+            },
             (_, Some(_), _) => return Err(usage("--hosts is for host keys only")),
-            (RegisteredKind::Mak, None, Some(activations)) => (None, Some(activations)),
+            (RegisteredKind::Mak, None, Some(activations)) => KeyTerms::Mak { activations },
             (RegisteredKind::Mak, None, None) => {
                 return Err(usage("a MAK needs a limit").advise("Give it with --activations N."));
             }
@@ -178,10 +171,19 @@ impl New {
             (RegisteredKind::Setup, None, None) if self.product.is_none() => {
                 return Err(usage("a setup key is for a product").advise("Name it with --product."));
             }
-            (RegisteredKind::Setup, None, None) => (None, None),
+            (RegisteredKind::Setup, None, None) => KeyTerms::Setup,
         };
-        let note = self.note.clone();
-        Ok(NewKey { kind, product: self.product.clone(), coverage, hosts, activations, note })
+        Ok(NewKey {
+            terms,
+            product: self.product.clone(),
+            family: self.family.or(base.map(|base| base.family)).ok_or_else(|| given("family"))?,
+            rank: self.rank.or(base.map(|base| base.rank)).ok_or_else(|| given("rank"))?,
+            generation: self
+                .generation
+                .or(base.map(|base| base.generation))
+                .ok_or_else(|| given("generation"))?,
+            note: self.note.clone(),
+        })
     }
 }
 
@@ -197,59 +199,75 @@ impl From<KindArgument> for RegisteredKind {
 
 fn show(arguments: &OneKey, output: Output) -> Result<Exit, Problem> {
     let authority = arguments.folder.open()?;
-    let record = authority.key(arguments.id).ok_or_else(|| unknown(arguments.id))?;
-    let key = authority.product_key(record)?;
-    print(&authority, record, &key, output);
+    let id = arguments.id;
+    let key = authority.key(id).map_err(not_done)?.ok_or_else(|| unknown(id))?;
+    let enrolments = authority.database().enrolments(Some(KeyId(id)), None, usize::MAX);
+    print(&key, &enrolments.map_err(not_done)?, &authority.product_key(&key.0)?, output);
     Ok(Exit::Done)
 }
 
-fn print(authority: &AuthorityFiles, record: &KeyRecord, key: &ProductKey, output: Output) {
-    let text = key.to_text();
-    let mut document = document(authority, record);
+fn print(
+    key: &(KeyRecord, KeyUsage),
+    enrolments: &[EnrolmentRecord],
+    secret: &ProductKey,
+    output: Output,
+) {
+    let text = secret.to_text();
+    let mut document = document(key);
     document["key"] = json!(text.as_str());
-    document["enrolments"] = enrolments(authority, record.id);
+    document["enrolments"] = enrolments.iter().map(enrolment_document).collect();
     output.document(&document);
     output.line(text.as_str());
-    output.line(format_args!("  {} key {}, {}", record.kind.name(), record.id, limits(record)));
+    let (record, _) = key;
+    output.line(format_args!(
+        "  {} key {}, {}",
+        record.terms.kind().name(),
+        record.id,
+        limits(record.terms)
+    ));
     output.line(format_args!("  covers {}", covers(record.coverage())));
     if record.blocked {
         output.line("  blocked");
     }
-    for enrolment in authority.enrolments().iter().filter(|done| done.key_id == record.id) {
+    for enrolment in enrolments {
         output.line(format_args!(
             "  host {} ({:?}), activation {}, valid until {}",
-            enrolment.host_id, enrolment.host_name, enrolment.activation, enrolment.valid_until
+            enrolment.host_id(),
+            enrolment.host_name,
+            enrolment.activation,
+            date(enrolment.valid_until())
         ));
     }
 }
 
-fn list(authority: &AuthorityFiles, output: Output) {
-    let keys = authority.keys();
-    let documents: Vec<Value> = keys.iter().map(|record| document(authority, record)).collect();
-    output.document(&json!({ "keys": documents }));
+fn list(authority: &AuthorityFiles, output: Output) -> Result<Exit, Problem> {
+    let keys = authority.database().keys(None, usize::MAX).map_err(not_done)?;
+    output.document(&json!({ "keys": keys.iter().map(document).collect::<Vec<_>>() }));
     if keys.is_empty() {
         output.line("No keys yet: headcount authority key new");
     }
-    for record in keys {
-        let used = match record.kind {
-            RegisteredKind::Host => format!(", {} enrolled", authority.hosts_of(record.id)),
-            RegisteredKind::Mak | RegisteredKind::Setup => String::new(),
+    for (record, usage) in &keys {
+        let used = match record.terms.kind() {
+            RegisteredKind::Host => format!(", {} enrolled", usage.hosts),
+            RegisteredKind::Mak => format!(", {} used", usage.machines),
+            RegisteredKind::Setup => String::new(),
         };
         let product = record.product.as_deref().unwrap_or("-");
         let blocked = if record.blocked { ", blocked" } else { "" };
         let note = record.note.as_ref().map(|note| format!("; {note:?}")).unwrap_or_default();
         output.line(format_args!(
-            "{:>4}  {:<5}  {product:<20}  {}{used}{blocked}{note}",
+            "{:>6}  {:<5}  {product:<20}  {}{used}{blocked}{note}",
             record.id,
-            record.kind.name(),
-            limits(record)
+            record.terms.kind().name(),
+            limits(record.terms)
         ));
     }
+    Ok(Exit::Done)
 }
 
 fn block(arguments: &OneKey, blocked: bool, output: Output) -> Result<Exit, Problem> {
     let OneKey { folder, id } = arguments;
-    if !folder.open()?.set_blocked(*id, blocked)? {
+    if !folder.open()?.set_blocked(*id, blocked).map_err(not_done)? {
         return Err(unknown(*id));
     }
     output.document(&json!({ "key_id": id, "blocked": blocked }));
@@ -264,49 +282,49 @@ fn block(arguments: &OneKey, blocked: bool, output: Output) -> Result<Exit, Prob
     Ok(Exit::Done)
 }
 
-fn limits(record: &KeyRecord) -> String {
-    let activations = record.activations.unwrap_or_default();
-    match (record.kind, record.hosts) {
-        (RegisteredKind::Host, Some(hosts)) => {
+fn limits(terms: KeyTerms) -> String {
+    match terms {
+        KeyTerms::Host { hosts, activations } => {
             format!("{hosts} hosts, {activations} activations each")
         }
-        (RegisteredKind::Mak, _) => format!("{activations} activations"),
-        _ => "no limit".to_owned(),
+        KeyTerms::Mak { activations } => format!("{activations} activations"),
+        KeyTerms::Setup => "no limit".to_owned(),
     }
 }
 
 /// A key of the register, without its secret.
-fn document(authority: &AuthorityFiles, record: &KeyRecord) -> Value {
+fn document((record, usage): &(KeyRecord, KeyUsage)) -> Value {
+    let (hosts, activations) = match record.terms {
+        KeyTerms::Host { hosts, activations } => (Some(hosts), Some(activations)),
+        KeyTerms::Mak { activations } => (None, Some(activations)),
+        KeyTerms::Setup => (None, None),
+    };
     json!({
         "key_id": record.id,
-        "kind": record.kind.name(),
-        "issued": record.issued,
+        "kind": record.terms.kind().name(),
+        "issued": date(UnixTime::from_secs(record.issued)),
         "product": record.product,
         "family": record.family,
         "rank": record.rank,
         "generation": record.generation,
-        "hosts": record.hosts,
-        "activations": record.activations,
-        "hosts_enrolled": authority.hosts_of(record.id),
+        "hosts": hosts,
+        "activations": activations,
+        "hosts_enrolled": usage.hosts,
+        "machines_activated": usage.machines,
         "blocked": record.blocked,
         "note": record.note,
     })
 }
 
-fn enrolments(authority: &AuthorityFiles, key_id: u32) -> Value {
-    let of_key = authority.enrolments().iter().filter(|done| done.key_id == key_id);
-    of_key
-        .map(|done| {
-            json!({
-                "host_name": done.host_name,
-                "host_id": done.host_id,
-                "activation": done.activation,
-                "at": done.at,
-                "serial": done.serial,
-                "valid_until": done.valid_until,
-            })
-        })
-        .collect()
+fn enrolment_document(done: &EnrolmentRecord) -> Value {
+    json!({
+        "host_name": done.host_name,
+        "host_id": done.host_id().to_string(),
+        "activation": done.activation,
+        "at": date(UnixTime::from_secs(done.at)),
+        "serial": done.serial,
+        "valid_until": date(done.valid_until()),
+    })
 }
 
 fn unknown(id: u32) -> Problem {

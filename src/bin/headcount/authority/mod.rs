@@ -4,6 +4,9 @@ mod enrol;
 mod init;
 mod key;
 mod product;
+mod root;
+mod run;
+mod signer;
 
 use std::path::PathBuf;
 
@@ -38,6 +41,9 @@ enum Verb {
     Product(product::Arguments),
     Key(key::Arguments),
     Enrol(enrol::Arguments),
+    Run(run::Arguments),
+    Root(root::Arguments),
+    Signer(signer::Arguments),
 }
 
 /// Where the authority is.
@@ -54,6 +60,9 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         Verb::Product(arguments) => product::run(arguments, output),
         Verb::Key(arguments) => key::run(arguments, output),
         Verb::Enrol(arguments) => enrol::run(arguments, output),
+        Verb::Run(arguments) => run::run(arguments, output),
+        Verb::Root(arguments) => root::run(arguments, output),
+        Verb::Signer(arguments) => signer::run(arguments),
     }
 }
 
@@ -72,6 +81,11 @@ impl FolderArgument {
             }
         })
     }
+}
+
+/// What the records' failure is to the user.
+fn not_done(error: impl std::fmt::Display) -> Problem {
+    Problem::new(Exit::Failed, error)
 }
 
 /// The system's clock, which an authority always has.

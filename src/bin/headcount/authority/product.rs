@@ -4,16 +4,14 @@ use std::num::NonZeroU32;
 
 use clap::{Args, Subcommand};
 use headcount::client::Limits;
-use headcount::daemon::{
-    AuthorityFiles, NewKey, POOL_CAPACITY, ProductFile, RegisteredKind, system_rng,
-};
+use headcount::daemon::{AuthorityFiles, KeyTerms, NewKey, POOL_CAPACITY, ProductFile, system_rng};
 use headcount::fingerprint::Matching;
 use headcount::policy;
 use headcount::wire::{Cmid, CountedId, Coverage};
 use rand_core::Rng;
 use serde_json::{Value, json};
 
-use super::{FolderArgument, now};
+use super::{FolderArgument, not_done, now};
 use crate::output::{Exit, Output, Problem};
 
 /// Define products, and list them.
@@ -111,7 +109,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
 }
 
 fn add(arguments: &Add, output: Output) -> Result<Exit, Problem> {
-    let mut authority = arguments.folder.open()?;
+    let authority = arguments.folder.open()?;
     let path = authority.product_path(&arguments.name)?;
     if path.exists() {
         return Err(Problem::new(
@@ -121,16 +119,15 @@ fn add(arguments: &Add, output: Output) -> Result<Exit, Problem> {
         .advise(format_args!("It is defined in {}.", path.display())));
     }
     let mut file = arguments.product_file(&authority)?;
-    let coverage = file.coverage();
     let key = NewKey {
-        kind: RegisteredKind::Setup,
+        terms: KeyTerms::Setup,
         product: Some(file.name.clone()),
-        coverage,
-        hosts: None,
-        activations: None,
+        family: file.family,
+        rank: file.rank,
+        generation: file.generation,
         note: None,
     };
-    let (record, key) = authority.new_key(key, now())?;
+    let (record, key) = authority.new_key(&key, now()).map_err(not_done)?;
     key.to_text().as_str().clone_into(&mut file.setup_key);
     let path = authority.write_new_product(&file)?;
 
@@ -206,7 +203,7 @@ impl Add {
             maximum_validity_minutes: self.maximum_validity_days * 1_440,
             initial_grace_minutes: self.initial_grace_days * 1_440,
             authority: None,
-            roots: vec![authority.root()],
+            roots: authority.roots(),
         };
         let same = |other: &ProductFile| {
             (&other.application_id, &other.activation_id)

@@ -9,7 +9,7 @@ use std::thread;
 use clap::ValueEnum;
 use ed25519_dalek::Signer as _;
 use headcount::daemon::{
-    HostMemory, HostService, Listen, ProductFile, RootKey, Server, ServerLimits, Service,
+    Answer, HostMemory, HostService, Listen, ProductFile, RootKey, Server, ServerLimits, Service,
     SystemClock, system_rng,
 };
 use headcount::fingerprint::Matching;
@@ -82,8 +82,8 @@ async fn serve<S: Service>(service: S) -> Result<Exit, Problem> {
 struct Echo;
 
 impl Service for Echo {
-    fn answer(&self, _: SocketAddr, frame: &[u8]) -> Option<Frame> {
-        frame.try_into().ok()
+    fn answer(&self, _: SocketAddr, frame: &[u8]) -> Answer {
+        Answer::Now(frame.try_into().ok())
     }
 }
 
@@ -94,14 +94,18 @@ impl SigningEcho {
     fn new() -> Self {
         Self(ed25519_dalek::SigningKey::from_bytes(&[1; 32]))
     }
-}
 
-impl Service for SigningEcho {
-    fn answer(&self, _: SocketAddr, frame: &[u8]) -> Option<Frame> {
+    fn sign(&self, frame: &[u8]) -> Option<Frame> {
         let mut answer: Frame = frame.try_into().ok()?;
         let (signed, signature) = answer.split_last_chunk_mut::<SIGNATURE_LEN>()?;
         *signature = self.0.sign(signed).to_bytes();
         Some(answer)
+    }
+}
+
+impl Service for SigningEcho {
+    fn answer(&self, _: SocketAddr, frame: &[u8]) -> Answer {
+        Answer::Now(self.sign(frame))
     }
 }
 

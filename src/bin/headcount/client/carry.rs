@@ -13,11 +13,12 @@ use serde_json::json;
 
 use super::asked::refusal_cause;
 use super::installed::{FindingClient, Installed, State};
-use super::{ConfigArgument, install, qr, report};
+use super::{ConfigArgument, install, report};
 use crate::folder::keep_apart;
 use crate::given_key::KeyArguments;
 use crate::inspect::read_bytes;
 use crate::output::{Exit, Output, Problem};
+use crate::qr;
 
 /// Write a request for the authority into a file or a QR code, to be carried there.
 ///

@@ -13,7 +13,6 @@ mod installed;
 mod key_file;
 mod last_host;
 mod phone;
-mod qr;
 mod report;
 mod set;
 mod tally;

@@ -88,7 +88,8 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         ));
     }
     output.line(format_args!(
-        "Next: headcount host enrol --config {} --key-file FILE --out request.bin",
+        "Next: headcount host enrol --config {} --key-file FILE, with --online NAME[:PORT] or, \
+         without a network, --request FILE",
         folder.display()
     ));
     Ok(Exit::Done)

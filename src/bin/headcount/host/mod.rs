@@ -3,8 +3,9 @@
 mod dns;
 mod enrol;
 mod init;
+mod install;
 mod run;
-mod signals;
+pub(crate) mod signals;
 mod status;
 
 use std::path::PathBuf;
@@ -19,9 +20,8 @@ use crate::output::{Exit, Output, Problem};
 #[command(after_help = "\
 Example, from nothing to a host that serves:
   headcount host init /etc/headcount --product router.product.toml
-  headcount host enrol --config /etc/headcount --key-file host-key.txt --out request.bin
-      (the vendor answers: headcount authority enrol request.bin --out response.bin)
-  headcount host enrol --config /etc/headcount --apply response.bin
+  headcount host enrol --online vendor.example --key-file host-key.txt --config /etc/headcount
+      (without a network: --request request.bin, and then --response response.bin)
   headcount host run --config /etc/headcount")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -31,6 +31,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Init(init::Arguments),
+    InstallKey(install::Arguments),
     Enrol(enrol::Arguments),
     Run(run::Arguments),
     Status(status::Arguments),
@@ -48,6 +49,7 @@ struct ConfigArgument {
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
     match &arguments.verb {
         Verb::Init(arguments) => init::run(arguments, output),
+        Verb::InstallKey(arguments) => install::run(arguments, output),
         Verb::Enrol(arguments) => enrol::run(arguments, output),
         Verb::Run(arguments) => run::run(arguments, output),
         Verb::Status(arguments) => status::run(arguments, output),

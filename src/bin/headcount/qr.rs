@@ -11,7 +11,7 @@ use crate::output::{Exit, Output, Problem};
 const COLOURS: (&str, &str) = ("\x1b[30;107m", "\x1b[0m");
 
 /// Prints the code. Digits and upper-case letters take the least room.
-pub(super) fn show(text: &str, output: Output) -> Result<(), Problem> {
+pub(crate) fn show(text: &str, output: Output) -> Result<(), Problem> {
     let (begin, end) = if std::io::stdout().is_terminal() { COLOURS } else { ("", "") };
     for line in picture(text)?.lines() {
         output.line(format_args!("{begin}{line}{end}"));

@@ -1,0 +1,239 @@
+//! The authority's keys, rules and catalogue.
+
+use core::convert::Infallible;
+use core::fmt;
+use std::string::String;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::vec::Vec;
+
+use super::catalogue::{self, Catalogue, serves_on, text};
+use super::root::AuthorityRoot;
+use super::signer_process::SignerError;
+use crate::authority::{
+    ActivationError, Authority, Decision, EnrolmentAnswer, EnrolmentError, ExaminedActivation,
+    ExaminedEnrolment, KeyService, Ledger,
+};
+use crate::daemon::authority_store::{Database, Records};
+use crate::daemon::product_file::ProductFile;
+use crate::policy;
+use crate::time::{Minutes, UnixTime};
+use crate::trust::{MasterKey, Signer as _, SigningKey};
+use crate::wire::{Frame, Role};
+
+/// The authority's keys, rules and catalogue: all that answers are made from, but for the records.
+pub struct Desk {
+    master: MasterKey,
+    key: SigningKey,
+    root: AuthorityRoot,
+    others: Vec<AuthorityRoot>,
+    settings: DeskSettings,
+    catalogue: RwLock<Arc<Catalogue>>,
+}
+
+/// By which rules the authority answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeskSettings {
+    /// How long a host's certificate lasts.
+    pub host_certificate: Minutes,
+    /// How long a certificate of the authority's own key lasts. It is renewed when a third is left.
+    pub own_certificate: Minutes,
+    /// How far a sender's clock may be from the authority's. `None` never refuses an activation,
+    /// whose request may have been carried by hand, and refuses an enrolment beyond
+    /// [`CLOCK_TOLERANCE`](policy::CLOCK_TOLERANCE).
+    pub max_skew: Option<Minutes>,
+}
+
+/// A believable request.
+pub(super) enum Examined {
+    Activation(ExaminedActivation),
+    Enrolment(ExaminedEnrolment),
+}
+
+impl Desk {
+    /// `key` is the authority's own, by which it answers activations. `root` issues certificates;
+    /// `others` do so only for families with a product that does not know it.
+    ///
+    /// There are no certificates yet, and no products: [`renew`](Self::renew) makes them.
+    #[must_use]
+    pub fn new(
+        master: MasterKey,
+        key: SigningKey,
+        root: AuthorityRoot,
+        others: Vec<AuthorityRoot>,
+        settings: DeskSettings,
+    ) -> Self {
+        Self { master, key, root, others, settings, catalogue: RwLock::default() }
+    }
+
+    /// Takes up the vendor's products, and has the root keys issue certificates of the authority's
+    /// own key where a product family has none or an old one. Returns how many were issued.
+    ///
+    /// What could be had is used whatever the result.
+    ///
+    /// # Errors
+    ///
+    /// A product file, a root key or the database failed. Try again some time later.
+    pub fn renew<D: Database>(
+        &self,
+        files: &[ProductFile],
+        now: UnixTime,
+        database: &D,
+    ) -> Result<usize, String> {
+        let products = catalogue::products(files)?;
+        let mut certificates = Vec::new();
+        let (mut issued, mut result) = (0_usize, Ok(()));
+        let known = self.catalogue();
+        let roots: Vec<_> = core::iter::once(&self.root).chain(&self.others).collect();
+        for family in catalogue::families(files, &roots) {
+            let lasts = self.settings.own_certificate;
+            let old = known
+                .certificates
+                .iter()
+                .find(|known| known.claims.coverage.family == family.coverage.family);
+            if let Some(old) = old.filter(|old| serves_on(old, &family, lasts, now)) {
+                certificates.push(*old);
+                continue;
+            }
+            let serial = database.write(|records: &mut dyn Records<Error = D::Error>| {
+                records.take_serial().map_err(text)
+            });
+            let certificate = serial.map_err(text).flatten().and_then(|serial| {
+                let root = self.authority(family.root, lasts);
+                let key = self.key.public_key();
+                root.certify(key, Role::Authority, family.coverage, serial, now).map_err(text)
+            });
+            match certificate {
+                Ok(certificate) => {
+                    issued = issued.saturating_add(1);
+                    certificates.push(certificate);
+                }
+                Err(error) => {
+                    certificates.extend(old);
+                    result = Err(error);
+                }
+            }
+        }
+        let catalogue = Arc::new(Catalogue { products, certificates });
+        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue;
+        result.map(|()| issued)
+    }
+
+    /// How many products there are, and how many certificates of the authority's own key.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize) {
+        let catalogue = self.catalogue();
+        (catalogue.products.len(), catalogue.certificates.len())
+    }
+
+    /// The root key that enrols hosts.
+    pub(super) const fn root(&self) -> &AuthorityRoot {
+        &self.root
+    }
+
+    pub(super) fn examine_activation(&self, frame: &Frame) -> Result<Examined, String> {
+        let catalogue = self.catalogue();
+        self.key_service(&catalogue).examine(frame).map(Examined::Activation).map_err(text)
+    }
+
+    pub(super) fn examine_enrolment(&self, frame: &Frame) -> Result<Examined, String> {
+        self.enrolling().examine_enrolment(frame).map(Examined::Enrolment).map_err(text)
+    }
+
+    pub(super) fn decide_activation<L: Ledger>(
+        &self,
+        examined: &ExaminedActivation,
+        now: UnixTime,
+        ledger: &mut L,
+    ) -> Result<Decision, ActivationError<Infallible, L::Error>> {
+        let catalogue = self.catalogue();
+        self.key_service(&catalogue).decide(examined, now, ledger)
+    }
+
+    pub(super) fn conclude_enrolment<L: Ledger>(
+        &self,
+        examined: &ExaminedEnrolment,
+        now: UnixTime,
+        serial: u64,
+        ledger: &mut L,
+    ) -> Result<EnrolmentAnswer, EnrolmentError<SignerError, L::Error>> {
+        self.enrolling().conclude_enrolment(examined, now, serial, ledger)
+    }
+
+    /// Signs what is durable.
+    pub(super) fn sign(&self, decision: &Decision) -> Frame {
+        let catalogue = Catalogue::default();
+        match self.key_service(&catalogue).sign(decision) {
+            Ok(answer) => answer.frame,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Status 8; `None` when nobody could believe it.
+    pub(super) fn busy_activation(
+        &self,
+        examined: &ExaminedActivation,
+        now: UnixTime,
+    ) -> Option<Frame> {
+        let catalogue = self.catalogue();
+        self.key_service(&catalogue).busy(examined, now).ok().map(|answer| answer.frame)
+    }
+
+    /// Status 8; `None` when the root key is elsewhere, which sockets do not wait for.
+    pub(super) fn busy_enrolment(
+        &self,
+        examined: &ExaminedEnrolment,
+        now: UnixTime,
+    ) -> Option<Frame> {
+        if !self.root().signer.is_here() {
+            return None;
+        }
+        self.enrolling().busy_enrolment(examined, now).ok().map(|answer| answer.frame)
+    }
+
+    fn enrolling(&self) -> Authority<'_, super::RootSigner> {
+        let authority = self.authority(&self.root, self.settings.host_certificate);
+        // Who enrols on line has just asked.
+        let max_skew = Some(self.settings.max_skew.unwrap_or(policy::CLOCK_TOLERANCE));
+        Authority { max_skew, ..authority }
+    }
+
+    fn authority<'a>(
+        &'a self,
+        root: &'a AuthorityRoot,
+        certificate_validity: Minutes,
+    ) -> Authority<'a, super::RootSigner> {
+        Authority {
+            master: &self.master,
+            root_id: root.id,
+            root: &root.signer,
+            certificate_validity,
+            max_skew: self.settings.max_skew,
+        }
+    }
+
+    fn key_service<'a>(&'a self, catalogue: &'a Catalogue) -> KeyService<'a, SigningKey> {
+        KeyService {
+            master: &self.master,
+            signer: &self.key,
+            certificates: &catalogue.certificates,
+            products: &catalogue.products,
+            max_skew: self.settings.max_skew,
+            activation_interval: policy::ACTIVATION_INTERVAL,
+            renewal_interval: policy::RENEWAL_INTERVAL,
+        }
+    }
+
+    fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk")
+            .field("root", &self.root)
+            .field("others", &self.others)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

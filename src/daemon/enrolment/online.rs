@@ -1,0 +1,125 @@
+//! Enrolment on line: one exchange with the authority (PROTOCOL 6).
+//!
+//! Each certificate that is granted uses up one of the activations that the host key has for this
+//! host. So a request whose answer never came is sent again as it is: if it was granted, the
+//! authority answers with the same certificate and counts nothing.
+
+use core::fmt;
+use std::net::SocketAddr;
+use std::string::ToString;
+use std::vec::Vec;
+
+use super::{Applicant, EnrolmentKey};
+use crate::daemon::exchange::{ExchangeError, Transport, exchange};
+use crate::daemon::files::FileError;
+use crate::daemon::resolver::Resolver;
+use crate::discovery::{Host, HostName};
+use crate::os::system_rng;
+use crate::time::UnixTime;
+use crate::trust::UntrustedGrant;
+use crate::wire::{self, Certificate, Frame, Refusal};
+
+/// What the authority answered, by a frame that it has signed.
+pub type Answered = Result<Certificate, Refusal>;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum NotEnrolled {
+    /// The request could not be remembered, and so was not sent.
+    File(FileError),
+    /// Nobody answered, or nobody who is to be believed.
+    Exchange(ExchangeError<UntrustedGrant>),
+}
+
+impl Applicant {
+    /// Asks the authority at `place` for a certificate. `clock` is the host's.
+    ///
+    /// The certificate is not stored: until it is ([`accept`](Self::accept)), the same request is
+    /// sent again, and gets the same certificate.
+    pub async fn ask(
+        &self,
+        key: &EnrolmentKey,
+        place: &Host,
+        transport: Transport,
+        clock: Option<UnixTime>,
+    ) -> Result<Answered, NotEnrolled> {
+        let addresses = addresses(place).await.map_err(NotEnrolled::Exchange)?;
+        let before = self.files.read_unanswered_enrolment()?;
+        if let Some(before) = before.filter(|before| self.still_says(before, key)) {
+            let answered = self.exchange(&before, &addresses, transport).await?;
+            // The time in it may be long ago. Refused, it was not granted before: ask anew.
+            if answered != Err(Refusal::ClockSkew) {
+                return self.settle(answered);
+            }
+        }
+        let request = self.request(key, clock);
+        // Remembered first: the answer may be lost after it was counted.
+        self.files.write_unanswered_enrolment(&request)?;
+        let answered = self.exchange(&request, &addresses, transport).await?;
+        self.settle(answered)
+    }
+
+    /// Stores a certificate that [`ask`](Self::ask) brought. The next request is a new one.
+    pub fn accept(&self, certificate: &Certificate) -> Result<(), FileError> {
+        self.files.write_certificate(certificate)?;
+        self.files.forget_unanswered_enrolment()
+    }
+
+    /// A refusal has used up nothing, and the same request may be too old when the cause is mended.
+    fn settle(&self, answered: Answered) -> Result<Answered, NotEnrolled> {
+        if answered.is_err() {
+            self.files.forget_unanswered_enrolment()?;
+        }
+        Ok(answered)
+    }
+
+    /// One exchange, with one address after the other until one answers.
+    async fn exchange(
+        &self,
+        request: &Frame,
+        addresses: &[SocketAddr],
+        transport: Transport,
+    ) -> Result<Answered, NotEnrolled> {
+        let judge = |answer: &[u8]| self.judge(wire::frame_from_slice(answer)?, request);
+        let mut failure = ExchangeError::Unknown("there is none".into());
+        for address in addresses {
+            match exchange(transport, *address, request, judge).await {
+                Ok(answered) => return Ok(answered),
+                Err(error) => failure = error,
+            }
+        }
+        Err(NotEnrolled::Exchange(failure))
+    }
+}
+
+/// Where a host is, by the ways in which this system looks names up.
+async fn addresses(host: &Host) -> Result<Vec<SocketAddr>, ExchangeError<UntrustedGrant>> {
+    let found = match &host.name {
+        HostName::Address(address) => Vec::from([*address]),
+        HostName::Name(name) => {
+            let found = Resolver::of_system().addresses_by_hand(name, &mut system_rng()).await;
+            found.map_err(|error| ExchangeError::Unknown(error.to_string()))?
+        }
+    };
+    if found.is_empty() {
+        return Err(ExchangeError::Unknown(std::format!("{} has none", host.name)));
+    }
+    Ok(found.into_iter().map(|ip| SocketAddr::new(ip, host.port.get())).collect())
+}
+
+impl From<FileError> for NotEnrolled {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl fmt::Display for NotEnrolled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(f),
+            Self::Exchange(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for NotEnrolled {}
