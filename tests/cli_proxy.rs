@@ -191,6 +191,7 @@ fn junk_is_said_by_name_and_the_rest_is_collected() {
     lab.folder.file("in/copy.bin", frame);
     lab.folder.file("in/empty.bin", "");
     lab.folder.file("in/notes.txt", "call the vendor\n");
+    lab.folder.file("in/\u{1b}[2J.bin", "clears the screen");
     lab.folder.file("in/cut.request", &frame[..200]);
     lab.folder.file("in/answer.bin", lab.authority.answer(&frame).unwrap());
     std::fs::create_dir(lab.folder.join("in/folder")).unwrap();
@@ -206,6 +207,7 @@ fn junk_is_said_by_name_and_the_rest_is_collected() {
         "in/answer.bin: an answer, not a request",
         "in/by-count.request: not a request: this request asks a host by count",
         "in/folder: ",
+        "in/\u{fffd}[2J.bin: not a request",
         "1 new; the store has 1 machine",
     ] {
         assert!(ended.stdout.contains(line), "{line}: {ended:?}");
@@ -259,6 +261,7 @@ fn names_of_machines_are_shown_and_exported_on_demand_alone() {
     assert!(csv.starts_with("machine,id,product,key,activated,until,error,name\n"), "{csv}");
     assert!(csv.contains(",not asked,,,\"'=ICU,bed \"\"3\"\"\"\n"), "{csv}");
 
+    lab.proxy(&["list", "--csv", "--json"]).expect(2);
     lab.proxy(&["activate", "--export", "plain"]).expect(2).says("icu: not exported");
     let files: Vec<_> = std::fs::read_dir(lab.folder.join("plain")).unwrap().collect();
     assert_eq!(files.len(), 1);

@@ -15,8 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::discovery::DomainName;
 use crate::discovery::message::{AnswerError, Query, RecordType, UDP_PAYLOAD_LEN};
+use crate::discovery::{DomainName, Host, HostName};
 
 /// The port of name servers.
 pub const DNS_PORT: u16 = 53;
@@ -163,6 +163,29 @@ impl Resolver {
             found if self.is_system => found,
             _ => self.ask_for_addresses(name, rng).await,
         }
+    }
+
+    /// Where a host is that somebody typed, by [`addresses_by_hand`](Self::addresses_by_hand); at least
+    /// one address.
+    ///
+    /// # Errors
+    ///
+    /// There is none; why, for people.
+    pub async fn addresses_of(
+        &self,
+        host: &Host,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<SocketAddr>, String> {
+        let found = match &host.name {
+            HostName::Address(address) => std::vec![*address],
+            HostName::Name(name) => {
+                self.addresses_by_hand(name, rng).await.map_err(|error| error.to_string())?
+            }
+        };
+        if found.is_empty() {
+            return Err(std::format!("{} has none", host.name));
+        }
+        Ok(found.into_iter().map(|ip| SocketAddr::new(ip, host.port.get())).collect())
     }
 
     /// Asks for addresses of both families. One of them is enough.

@@ -10,16 +10,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use headcount::authority::{Ledger as _, MultipleActivationKeyRecord};
-use headcount::daemon::{ProductFile, RootKey};
+use headcount::daemon::{Clock, ProductFile, RootKey, SystemClock};
 use headcount::time::EpochMinute;
 use headcount::trust::Signer;
 use headcount::wire::{Claims, Cmid, CountedId, Frame, KeyId, KeyKind, Name, Request};
 use serde_json::Value;
 
 use crate::program::{Ended, Folder};
-use crate::support::{
-    Ledger, MAK, Machine, NOW, PRODUCT, ROOT_ID, Service, certify, mak, master, root,
-};
+use crate::support::{Ledger, MAK, Machine, PRODUCT, ROOT_ID, Service, certify, mak, master, root};
 
 /// What the authority does with a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,11 +108,12 @@ impl Authority {
         if act == Act::BeSilent {
             return None;
         }
+        let now = SystemClock::start().now().clock.unwrap();
         if act == Act::SayBusy {
             let rules = service.rules();
-            return Some(rules.busy(&rules.examine(frame).unwrap(), NOW).unwrap().frame);
+            return Some(rules.busy(&rules.examine(frame).unwrap(), now).unwrap().frame);
         }
-        let answer = service.rules().answer_activation(frame, NOW, ledger).ok()?;
+        let answer = service.rules().answer_activation(frame, now, ledger).ok()?;
         (act != Act::AnswerNobody).then_some(answer.frame)
     }
 

@@ -6,14 +6,12 @@
 
 use core::fmt;
 use std::net::SocketAddr;
-use std::string::ToString;
-use std::vec::Vec;
 
 use super::{Applicant, EnrolmentKey};
 use crate::daemon::exchange::{ExchangeError, Transport, exchange};
 use crate::daemon::files::FileError;
 use crate::daemon::resolver::Resolver;
-use crate::discovery::{Host, HostName};
+use crate::discovery::Host;
 use crate::os::system_rng;
 use crate::time::UnixTime;
 use crate::trust::UntrustedGrant;
@@ -43,7 +41,9 @@ impl Applicant {
         transport: Transport,
         clock: Option<UnixTime>,
     ) -> Result<Answered, NotEnrolled> {
-        let addresses = addresses(place).await.map_err(NotEnrolled::Exchange)?;
+        let found = Resolver::of_system().addresses_of(place, &mut system_rng()).await;
+        let addresses =
+            found.map_err(|reason| NotEnrolled::Exchange(ExchangeError::Unknown(reason)))?;
         let before = self.files.read_unanswered_enrolment()?;
         if let Some(before) = before.filter(|before| self.still_says(before, key)) {
             let answered = self.exchange(&before, &addresses, transport).await?;
@@ -90,21 +90,6 @@ impl Applicant {
         }
         Err(NotEnrolled::Exchange(failure))
     }
-}
-
-/// Where a host is, by the ways in which this system looks names up.
-async fn addresses(host: &Host) -> Result<Vec<SocketAddr>, ExchangeError<UntrustedGrant>> {
-    let found = match &host.name {
-        HostName::Address(address) => Vec::from([*address]),
-        HostName::Name(name) => {
-            let found = Resolver::of_system().addresses_by_hand(name, &mut system_rng()).await;
-            found.map_err(|error| ExchangeError::Unknown(error.to_string()))?
-        }
-    };
-    if found.is_empty() {
-        return Err(ExchangeError::Unknown(std::format!("{} has none", host.name)));
-    }
-    Ok(found.into_iter().map(|ip| SocketAddr::new(ip, host.port.get())).collect())
 }
 
 impl From<FileError> for NotEnrolled {

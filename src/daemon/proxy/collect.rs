@@ -1,5 +1,6 @@
 //! Requests into the store, from files of any name in any folder.
 
+use core::fmt;
 use std::borrow::ToOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -34,12 +35,17 @@ pub enum Collected {
 }
 
 /// Collects into a store.
-#[derive(Debug)]
 pub struct Collection<'a> {
     store: &'a Store,
     machines: BTreeMap<String, Entry>,
     /// Whose request each frame is.
     frames: HashMap<Frame, String>,
+}
+
+impl fmt::Debug for Collection<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collection").field("machines", &self.machines).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Collection<'a> {

@@ -23,7 +23,7 @@ pub use asking::{Asking, Ended};
 pub use collect::{Collected, Collection, files_in, read_list};
 pub use failure::{Failure, FailureKind};
 pub use judge::{Judge, Verdict};
-pub use pair::{Grant, PAIR_LEN, Pair};
+pub use pair::{Grant, PAIR_LEN, Pair, Unfit};
 pub use plan::{Earlier, Plan};
 pub use store::{Contents, Damage, Entry, Store};
 pub use transfer::{Delivered, Exported, Imported, Unused, deliver, export, import};

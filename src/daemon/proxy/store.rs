@@ -2,6 +2,7 @@
 //! not at all, and what a machine's files say together is right after each of them: so the store may
 //! be cut off, copied and read at any moment.
 
+use core::fmt;
 use std::borrow::ToOwned;
 use std::collections::BTreeMap;
 use std::fs::{self, DirEntry, File};
@@ -40,8 +41,8 @@ pub struct Contents {
     pub damaged: Vec<Damage>,
 }
 
-/// A machine in the store.
-#[derive(Clone, Debug)]
+/// A machine in the store. `Debug` hides its request, which has the whole CMID in it.
+#[derive(Clone)]
 pub struct Entry {
     /// What its files are called, without what follows the last dot.
     pub stem: String,
@@ -203,6 +204,16 @@ pub(super) fn parse_request(bytes: &[u8]) -> Result<Frame, String> {
     match request.method {
         Method::Key => Ok(*frame),
         Method::Count => Err("this request asks a host by count, not the authority by key".into()),
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("stem", &self.stem)
+            .field("is_answered", &self.pair.is_some())
+            .field("failure", &self.failure)
+            .finish_non_exhaustive()
     }
 }
 

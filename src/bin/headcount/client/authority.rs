@@ -1,9 +1,7 @@
 //! Asking the authority, while a key is installed.
 
-use std::net::SocketAddr;
-
-use headcount::daemon::{ExchangeError, Resolver, ask_any};
-use headcount::discovery::{Host, HostName};
+use headcount::daemon::{ExchangeError, ask_any};
+use headcount::discovery::Host;
 use rand_core::CryptoRng;
 
 use super::activate::Round;
@@ -35,7 +33,7 @@ impl Round<'_> {
         let Self { search, resolver, clock, output, .. } = self;
         let transport = search.transport;
         output.line(format_args!("Asking the authority, {authority} ({transport}) ..."));
-        let ended = match addresses(authority, resolver, rng).await {
+        let ended = match resolver.addresses_of(authority, rng).await {
             Ok(addresses) => ask_any(client, clock, rng, transport, &addresses).await,
             Err(reason) => {
                 let unasked = ask_any(client, clock, rng, transport, &[]).await;
@@ -48,22 +46,4 @@ impl Round<'_> {
         }
         asked
     }
-}
-
-async fn addresses(
-    authority: &Host,
-    resolver: &Resolver,
-    rng: &mut impl CryptoRng,
-) -> Result<Vec<SocketAddr>, String> {
-    let found = match &authority.name {
-        HostName::Address(address) => vec![*address],
-        HostName::Name(name) => {
-            let found = resolver.addresses_by_hand(name, rng).await;
-            found.map_err(|error| error.to_string())?
-        }
-    };
-    if found.is_empty() {
-        return Err(format!("{} has none", authority.name));
-    }
-    Ok(found.into_iter().map(|ip| SocketAddr::new(ip, authority.port.get())).collect())
 }

@@ -1,12 +1,11 @@
 //! Asking the authority on line.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 
 use headcount::daemon::proxy::{Asking, Ended, Entry, FailureKind, Grant, Pair, Plan};
 use headcount::daemon::{Resolver, Transport, system_rng};
-use headcount::discovery::{Host, HostName};
+use headcount::discovery::Host;
 use serde_json::json;
 
 use super::activate::Work;
@@ -164,24 +163,11 @@ impl Way {
                  DIR.",
             ));
         };
-        let addresses = addresses(authority).await.map_err(|reason| {
+        let addresses = Resolver::of_system().addresses_of(authority, &mut system_rng()).await;
+        let addresses = addresses.map_err(|reason| {
             Problem::new(Exit::NobodyAnswered, format!("{}: no address: {reason}", authority.name))
         })?;
         let Self { transport, parallel, tries, .. } = *self;
         Ok(Asking { transport, addresses, parallel, tries })
     }
-}
-
-async fn addresses(authority: &Host) -> Result<Vec<SocketAddr>, String> {
-    let found = match &authority.name {
-        HostName::Address(address) => vec![*address],
-        HostName::Name(name) => {
-            let found = Resolver::of_system().addresses_by_hand(name, &mut system_rng()).await;
-            found.map_err(|error| error.to_string())?
-        }
-    };
-    if found.is_empty() {
-        return Err("the name has none".to_owned());
-    }
-    Ok(found.into_iter().map(|ip| SocketAddr::new(ip, authority.port.get())).collect())
 }

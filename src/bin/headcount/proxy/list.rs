@@ -8,7 +8,7 @@ use headcount::daemon::proxy::{Entry, Grant, Judge};
 use headcount::wire::{Request, Validity};
 use serde_json::{Value, json};
 
-use super::report::{Report, words};
+use super::report::{Report, printable, words};
 use super::{StoreArgument, judge};
 use crate::output::{Exit, Output, Problem};
 
@@ -146,11 +146,6 @@ impl<'a> Machine<'a> {
         }
         document
     }
-}
-
-/// A name as a line can hold it: a machine may call itself anything.
-fn printable(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// A line of comma-separated values (RFC 4180). What a spreadsheet would take for a formula is made

@@ -37,7 +37,7 @@ impl Told {
     }
 
     pub(super) fn line(&self) -> String {
-        format!("{}: {}", self.name, self.text)
+        format!("{}: {}", printable(&self.name), self.text)
     }
 
     fn document(&self) -> Value {
@@ -48,6 +48,11 @@ impl Told {
             "reason": self.text,
         })
     }
+}
+
+/// A name as a line can hold it: files and machines may be called anything.
+pub(super) fn printable(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// A failure in words.
@@ -115,7 +120,12 @@ impl Report {
         let cause = match failed.clone().collect::<Vec<_>>().as_slice() {
             [only] => only.line(),
             several => {
-                format!("{} of {}: {}", several.len(), self.told.len(), counted_kinds(several))
+                format!(
+                    "{} of {} went wrong: {}",
+                    several.len(),
+                    self.told.len(),
+                    counted_kinds(several)
+                )
             }
         };
         let mut problem = Problem::new(worst, cause);
