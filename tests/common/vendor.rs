@@ -147,8 +147,9 @@ pub(crate) fn new_host() -> Folder {
     let site = Folder::new();
     let setup_key = key_text(KeyKind::ClientSetup, KeyId(1));
     let public_key = headcount::daemon::files::to_hex(&root().public_key().0);
+    std::fs::create_dir_all(site.join("vendor/products")).unwrap();
     site.file(
-        "router.product.toml",
+        PRODUCT,
         format!(
             "name = \"router\"\n\
              application_id = \"a1a1a1a1-a1a1-a1a1-a1a1-a1a1a1a1a1a1\"\n\
@@ -159,11 +160,14 @@ pub(crate) fn new_host() -> Folder {
         ),
     );
     site.file("host-key.txt", format!("# a host key\n{}\n", key_text(KeyKind::Host, KEY)));
-    let product = ["--product", "router.product.toml"];
+    let product = ["--product", PRODUCT];
     let listen = ["--listen", "127.0.0.1:0", "--name", "core-switch"];
     site.run(&[&["host", "init", "host"][..], &product, &listen].concat()).expect(0);
     site
 }
+
+/// Where a real vendor's program keeps it, too.
+const PRODUCT: &str = "vendor/products/router.product.toml";
 
 /// Adds to the host's configuration.
 pub(crate) fn configure(site: &Folder, section: &str) {

@@ -6,7 +6,7 @@ mod online;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
-use headcount::daemon::{Applicant, EnrolmentKey, HostConfig, Transport, date};
+use headcount::daemon::{EnrolmentKey, HostConfig, Transport, date};
 use headcount::wire::{Certificate, Refusal};
 use serde_json::json;
 
@@ -91,12 +91,6 @@ fn host_key(host: &Installed, given: &KeyArguments) -> Result<EnrolmentKey, Prob
              install-key'.",
         )
     })
-}
-
-impl Installed {
-    fn applicant(&self) -> Result<Applicant, Problem> {
-        Ok(Applicant::new(&self.config, &self.products)?)
-    }
 }
 
 fn report(certificate: &Certificate, output: Output) {
