@@ -101,8 +101,7 @@ fn a_machine_that_changes_within_the_tolerance_is_the_same() {
     };
     machine.request.fingerprint = with(&[0, 1]);
     assert_eq!(ask(&mut machine, &mut ledger), known(2));
-    // It is compared with all that was recorded, so it may go on changing as it is repaired.
-    machine.request.fingerprint = with(&[0, 1, 2, 3]);
+    machine.request.fingerprint = with(&[6, 7]);
     assert_eq!(ask(&mut machine, &mut ledger), known(2));
     machine.request.fingerprint = with(&[0, 1, 2, 3, 4, 5, 6]);
     assert_eq!(ask(&mut machine, &mut ledger), new(1));
@@ -111,6 +110,27 @@ fn a_machine_that_changes_within_the_tolerance_is_the_same() {
     assert_eq!(ask(&mut machine, &mut ledger), new(0));
     machine.request.fingerprint = with(&[7]);
     assert_eq!(ask(&mut machine, &mut ledger), Refused(Refusal::KeyExhausted));
+}
+
+/// Who goes from one machine to another in steps that are each within the tolerance.
+#[test]
+fn a_walk_away_from_a_machine_is_counted_where_it_leaves_the_tolerance() {
+    let mut ledger = Ledger::with_mak(mak(3));
+    let mut machine = Machine::new(1);
+    let walk = |changed: usize| {
+        Fingerprint::new(core::array::from_fn(|index| if index < changed { 0xbeef } else { 1 }))
+    };
+    let steps =
+        [new(2), known(2), known(2), new(1), known(1), known(1), new(0), known(0), known(0)];
+    for (changed, expected) in steps.into_iter().enumerate() {
+        machine.request.fingerprint = walk(changed);
+        assert_eq!(ask(&mut machine, &mut ledger), expected, "step {changed}");
+    }
+    // All the way back nothing is new.
+    for changed in (0..=8).rev() {
+        machine.request.fingerprint = walk(changed);
+        assert_eq!(ask(&mut machine, &mut ledger), known(0));
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use headcount::authority::{
     ActivationOutcome, Authority, EnrolmentOutcome, HostKeyRecord, PhoneActivation, PhoneEnrolment,
     PhoneError,
 };
+use headcount::fingerprint::Fingerprint;
 use headcount::phone::{HostInstallationId, InstallationId, Machine as MachineParts};
 use headcount::time::{Minutes, UnixTime};
 use headcount::trust::{MasterKey, SigningKey};
@@ -66,11 +67,14 @@ fn phone_and_frames_count_together() {
         |frame: &_, ledger: &mut Ledger| service.rules().answer_activation(frame, NOW, ledger);
     let known = ActivationOutcome::Granted { counted: false, left: 0 };
     assert_eq!(outcome(&machine.ask(), &mut ledger).unwrap().outcome, known);
-    // The frame told what the phone did not: now a changed machine is known, too.
-    machine.request.fingerprint =
-        headcount::fingerprint::Fingerprint::new([1, 1, 1, 1, 1, 1, 1, 9]);
+    // The frame told what the phone did not: now a changed machine is known by frame, too.
+    let before = machine.clone();
+    machine.request.fingerprint = Fingerprint::new([1, 1, 1, 1, 1, 1, 1, 9]);
     assert_eq!(outcome(&machine.ask(), &mut ledger).unwrap().outcome, known);
-    assert_eq!(told(call(&id(&machine), &mut ledger)), Ok((false, 0)));
+    assert_eq!(told(call(&id(&before), &mut ledger)), Ok((false, 0)));
+    // By phone it is another one: the digest tells no likeness.
+    let refused = PhoneError::Refused(Refusal::KeyExhausted);
+    assert_eq!(told(call(&id(&machine), &mut ledger)), Err(refused));
 }
 
 #[test]

@@ -2,26 +2,28 @@
 
 mod common;
 
+use core::convert::Infallible;
+
 use common::{DAY, EPOCH, HOUR, KEY_ID, Vendor, bench, clocks, drive, machine, now, running, sign};
 use headcount::client::{
     ActivatedBy, Client, Discard, Event, Failure, KeyChoice, Limits, Machine, Outcome, Product,
     Rejection, Step, WrongKey,
 };
-use headcount::discovery::{InstalledKey, Keyed, Numbered};
+use headcount::discovery::{Hosts, InstalledKey, Keyed, Next, Numbered};
 use headcount::fingerprint::Fingerprint;
 use headcount::phone::{self, InstallationId, UntrustedRecord};
 use headcount::policy::{self, Skew};
-use headcount::time::{Minutes, Now, UnixTime};
+use headcount::time::{Instant, Minutes, Now, UnixTime};
 use headcount::trust::{
     MasterKey, ParsedRequest, ProductKey, Signer, SigningKey, TagSchedule, Untrusted, VerifyingKey,
     request_digest, sign_response,
 };
 use headcount::wire::{
-    Certificate, Cmid, CountedId, Frame, KeyId, KeyKind, LicenceStatus, Method, Refusal, Request,
-    ResponseBody, Role, Validity, Verdict,
+    Certificate, Cmid, CountedId, Frame, KeyId, KeyKind, LicenceStatus, Method, PublicKey, Refusal,
+    Request, ResponseBody, Role, Validity, Verdict,
 };
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{CryptoRng, SeedableRng};
 
 const THRESHOLD: u32 = 5;
 /// More than the product's own maximum.
@@ -425,6 +427,72 @@ fn clocks_count_on_line_as_with_a_host() {
     assert_eq!(rig.handle(now(0), &answer), Err(Discard::ClockSkew(skew)));
     let answer = rig.authority.grant(&frame, 4 * HOUR, 9);
     rig.handle(now(0), &answer).unwrap();
+}
+
+/// Hosts of which the site trusts none.
+struct Distrusted(Numbered);
+
+impl Hosts for Distrusted {
+    type Find = Infallible;
+
+    fn begin(&mut self) {
+        self.0.begin();
+    }
+
+    fn next(&mut self, now: Instant, rng: &mut impl CryptoRng) -> Next<Infallible> {
+        self.0.next(now, rng)
+    }
+
+    fn answered(&mut self, granted: bool) {
+        self.0.answered(granted);
+    }
+
+    fn failed(&mut self) {
+        self.0.failed();
+    }
+
+    fn trusts(&self, _key: &PublicKey) -> bool {
+        false
+    }
+}
+
+#[test]
+fn whom_the_site_trusts_is_no_matter_of_the_authority() {
+    let vendor = Vendor::new();
+    let product = vendor.product(THRESHOLD);
+    let authority = Authority::new(&vendor);
+    let key = installed(MAK);
+    let mut rng = StdRng::seed_from_u64(1);
+    let hosts = |key| Keyed::new(Distrusted(Numbered::new(common::ONE_HOST)), key);
+    let mut client = Client::new_with(&product, machine(0), hosts(Some(&key)), now(0), &mut rng);
+    let frame = drive(&mut client, now(0), &mut rng, &mut Vec::new()).unwrap();
+    let answer = authority.grant(&frame, 0, 9);
+    client.handle_response(now(0), &mut rng, &answer).unwrap();
+    let image = client.image(now(0));
+    for key in [Some(&key), None] {
+        let mut client =
+            Client::resume_with(&product, machine(0), hosts(key), &image, now(0), &mut rng)
+                .unwrap();
+        assert!(client.is_activated(now(0)));
+        // A host by count is still none to be believed.
+        if let Some(frame) = drive(&mut client, now(0), &mut rng, &mut Vec::new()) {
+            assert!(key.is_none());
+            let body = ResponseBody {
+                certificate: vendor.certificate,
+                ..authority.body(
+                    &frame,
+                    0,
+                    Verdict::Granted {
+                        count: THRESHOLD,
+                        validity: Validity::For(policy::VALIDITY),
+                    },
+                )
+            };
+            let Ok(answer) = sign_response(&body, &vendor.host_key);
+            let handled = client.handle_response(now(0), &mut rng, &answer);
+            assert_eq!(handled, Err(Discard::HostNotTrusted));
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Writes the seed corpora from a file of test vectors:
-//! `cargo run --example seeds -- ../tests/vectors/protocol-v1.json corpus`
+//! Writes the seed corpora from the files of test vectors:
+//! `cargo run --example seeds -- ../tests/vectors/protocol-v1.json ../tests/phone/vectors.json corpus`
 
 use std::error::Error;
 use std::path::Path;
@@ -9,10 +9,14 @@ use serde_json::Value;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [vectors, corpus] = arguments.as_slice() else {
-        return Err("usage: seeds VECTORS.json CORPUS".into());
+    let [vectors, phone, corpus] = arguments.as_slice() else {
+        return Err("usage: seeds VECTORS.json PHONE_VECTORS.json CORPUS".into());
     };
-    let vectors: Value = serde_json::from_str(&fs::read_to_string(vectors)?)?;
+    let mut vectors: Value = serde_json::from_str(&fs::read_to_string(vectors)?)?;
+    let mut phone: Value = serde_json::from_str(&fs::read_to_string(phone)?)?;
+    for section in ["machines", "hosts"] {
+        vectors[format!("phone_{section}")] = phone[section].take();
+    }
     let texts = |section: &str, key: &str| -> Vec<String> {
         let cases = vectors[section].as_array().into_iter().flatten();
         let texts = cases.map(|case| case.get(key).unwrap_or(case));
@@ -39,6 +43,15 @@ fn main() -> Result<(), Box<dyn Error>> {
                 ("bad_product_keys", ""),
                 ("hosts", "host_id"),
                 ("fingerprints", "application_id"),
+            ]),
+        ),
+        (
+            "phone",
+            words(&[
+                ("phone_machines", "installation"),
+                ("phone_machines", "confirmation"),
+                ("phone_hosts", "installation"),
+                ("phone_hosts", "confirmation"),
             ]),
         ),
     ];

@@ -89,8 +89,9 @@ impl<S: Signer> KeyService<'_, S> {
     /// before is granted and not counted, and another one is granted and counted while activations
     /// are left, else 6.
     ///
-    /// A machine is the same when its digest is recorded under the key, or its CMID with a
-    /// fingerprint that matches by the product's rule (PROTOCOL 8).
+    /// A machine is the same when its digest is that of a counted one, or its CMID is, with a
+    /// fingerprint that matches by the product's rule (PROTOCOL 8). One that was granted because it
+    /// matched is not compared with later.
     ///
     /// An answer that was recorded for a key of the authority's that has been replaced since is not
     /// repeated: the request is decided anew, and not counted again.
@@ -245,7 +246,7 @@ struct Reply<'a, S> {
 }
 
 impl<S> Reply<'_, S> {
-    const fn grant(&self, Place { counted, left }: Place) -> Decision {
+    const fn grant(&self, Place { counted, left, .. }: Place) -> Decision {
         let verdict = Verdict::Granted { count: left, validity: Validity::Perpetual };
         Decision { body: self.body(verdict), outcome: ActivationOutcome::Granted { counted, left } }
     }

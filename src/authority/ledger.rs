@@ -37,10 +37,12 @@ pub struct Enrolment<'a> {
 pub struct KeyActivation<'a> {
     /// The MAK.
     pub key_id: KeyId,
-    /// The machine, by which [`Ledger::knows`] finds it from now on.
+    /// The counted machine that it is, by which [`Ledger::knows`] finds it from now on. It is the
+    /// one that asks, unless that has changed within its product's tolerance since it was counted.
     pub machine: MachineDigest,
-    /// The machine by the parts that [`Ledger::fingerprints`] finds it by; `None` when it was
-    /// activated by phone, which tells no more than the digest.
+    /// The machine by the parts that [`Ledger::fingerprints`] finds it by. `None` when it is not to
+    /// be compared with later, because only its likeness to the counted machine was granted, and
+    /// when it was activated by phone, which tells no more than the digest.
     pub identity: Option<(Cmid, Fingerprint)>,
     /// What was activated on it.
     pub product: (ApplicationId, ActivationId),
@@ -100,13 +102,13 @@ pub trait Ledger {
     /// Whether an activation of this machine with this MAK is recorded, counted or not.
     fn knows(&mut self, key_id: KeyId, machine: &MachineDigest) -> Result<bool, Self::Error>;
 
-    /// Shows each fingerprint that is recorded with this CMID under this MAK
+    /// Shows each machine that is recorded with this CMID under this MAK, and its fingerprint
     /// ([`KeyActivation::identity`]), in any order.
     fn fingerprints(
         &mut self,
         key_id: KeyId,
         cmid: Cmid,
-        visit: &mut dyn FnMut(&Fingerprint),
+        visit: &mut dyn FnMut(&MachineDigest, &Fingerprint),
     ) -> Result<(), Self::Error>;
 
     /// Remembers an enrolment. A host that renews by phone sends the same digest again, and the
@@ -156,7 +158,7 @@ impl<L: Ledger + ?Sized> Ledger for &mut L {
         &mut self,
         key_id: KeyId,
         cmid: Cmid,
-        visit: &mut dyn FnMut(&Fingerprint),
+        visit: &mut dyn FnMut(&MachineDigest, &Fingerprint),
     ) -> Result<(), Self::Error> {
         L::fingerprints(self, key_id, cmid, visit)
     }

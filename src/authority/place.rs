@@ -16,6 +16,8 @@ pub(super) struct Asking<'a> {
 /// A machine's place among those of its key.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
+    /// The counted machine that it is.
+    machine: MachineDigest,
     /// It is a new one.
     pub(super) counted: bool,
     /// So many are left after it.
@@ -31,27 +33,42 @@ impl Place {
     ) -> Result<Option<Self>, L::Error> {
         let machines = ledger.machines(key.key_id)?;
         let left = key.activations_limit.saturating_sub(machines);
-        if asking.is_known(key.key_id, ledger)? {
-            return Ok(Some(Self { counted: false, left }));
+        if let Some(machine) = asking.counted_before(key.key_id, ledger)? {
+            return Ok(Some(Self { machine, counted: false, left }));
         }
-        Ok(left.checked_sub(1).map(|left| Self { counted: true, left }))
+        let machine = asking.machine;
+        Ok(left.checked_sub(1).map(|left| Self { machine, counted: true, left }))
     }
 }
 
 impl Asking<'_> {
-    fn is_known<L: Ledger>(&self, key_id: KeyId, ledger: &mut L) -> Result<bool, L::Error> {
+    /// The counted machine that this one is: itself, or the one that differs least within the
+    /// product's tolerance.
+    fn counted_before<L: Ledger>(
+        &self,
+        key_id: KeyId,
+        ledger: &mut L,
+    ) -> Result<Option<MachineDigest>, L::Error> {
         if ledger.knows(key_id, &self.machine)? {
-            return Ok(true);
+            return Ok(Some(self.machine));
         }
-        let Some((cmid, fingerprint)) = self.identity else { return Ok(false) };
-        let mut known = false;
-        ledger.fingerprints(key_id, cmid, &mut |recorded| {
-            known |= self.product.matching.same_machine(recorded, &fingerprint);
+        let Some((cmid, fingerprint)) = self.identity else { return Ok(None) };
+        let matching = self.product.matching;
+        let mut nearest: Option<(u16, MachineDigest)> = None;
+        ledger.fingerprints(key_id, cmid, &mut |machine, recorded| {
+            let found = (matching.difference(recorded, &fingerprint), *machine);
+            if found.0 <= matching.tolerance && nearest.is_none_or(|nearest| found < nearest) {
+                nearest = Some(found);
+            }
         })?;
-        Ok(known)
+        Ok(nearest.map(|(_, machine)| machine))
     }
 
     /// What is to be remembered of it, as far as it is the same however the machine asks.
+    ///
+    /// Only a machine that is counted, or exactly is one that was, is compared with later. If one
+    /// that is similar were, too, requests that each differ a little from the one before could
+    /// lead from one machine to any other, and nothing would be counted.
     pub(super) fn activation(
         &self,
         key: &MultipleActivationKeyRecord,
@@ -60,8 +77,8 @@ impl Asking<'_> {
     ) -> KeyActivation<'static> {
         KeyActivation {
             key_id: key.key_id,
-            machine: self.machine,
-            identity: self.identity,
+            machine: place.machine,
+            identity: self.identity.filter(|_| place.machine == self.machine),
             product: (self.product.application_id, self.product.activation_id),
             counted: place.counted,
             request_digest: Digest([0; 32]),

@@ -76,7 +76,8 @@ const WARNING_INTERVAL: Millis = Millis::from_secs(24 * 60 * 60);
 
 /// One product on one machine. `V` is the implementation of Ed25519 that the product's roots bring;
 /// `H` is where hosts come from: numbers in the driver's list, or a
-/// [`Finder`](crate::discovery::Finder) that finds them in DNS.
+/// [`Finder`](crate::discovery::Finder) that finds them in DNS; [`Keyed`](crate::discovery::Keyed), the
+/// client can be activated by key as well.
 #[derive(Debug)]
 pub struct Client<'a, V = VerifyingKey, H: Hosts = Numbered> {
     product: &'a Product<'a, V>,

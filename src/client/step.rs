@@ -27,7 +27,9 @@ pub enum Step<F = Infallible> {
     Send {
         /// Index of the host in the driver's list, below the number of hosts. A client that finds its
         /// hosts by itself has no list and knows the address:
-        /// [`Client::address`](super::Client::address).
+        /// [`Client::address`](super::Client::address). While
+        /// [a key](crate::discovery::Hosts::key) is installed it is the authority, whose address the
+        /// driver knows, and the number is 0.
         host: u8,
     },
     /// Find this out: there is no host to ask before. Never said to a client whose hosts are

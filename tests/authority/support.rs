@@ -35,7 +35,7 @@ pub(crate) struct Ledger {
     activations: HashMap<(u32, [u8; 32]), u32>,
     answers: HashMap<[u8; 32], Frame>,
     known: HashSet<(KeyId, MachineDigest)>,
-    identities: Vec<(KeyId, Cmid, Fingerprint)>,
+    identities: Vec<(KeyId, Cmid, MachineDigest, Fingerprint)>,
     machines: HashMap<KeyId, u32>,
     pub(crate) names: Vec<String>,
     pub(crate) fails: Option<Call>,
@@ -121,12 +121,14 @@ impl authority::Ledger for Ledger {
         &mut self,
         key_id: KeyId,
         cmid: Cmid,
-        visit: &mut dyn FnMut(&Fingerprint),
+        visit: &mut dyn FnMut(&MachineDigest, &Fingerprint),
     ) -> Result<(), Call> {
         self.call(Call::Fingerprints)?;
-        let of_machine =
-            self.identities.iter().filter(|(key, id, _)| (*key, *id) == (key_id, cmid));
-        of_machine.for_each(|(_, _, fingerprint)| visit(fingerprint));
+        for (key, id, machine, fingerprint) in &self.identities {
+            if (*key, *id) == (key_id, cmid) {
+                visit(machine, fingerprint);
+            }
+        }
         Ok(())
     }
 
@@ -153,12 +155,12 @@ impl authority::Ledger for Ledger {
             *self.machines.entry(key_id).or_default() += 1;
         }
         let new = self.known.insert((key_id, machine));
-        assert!(new || !activation.counted, "a machine that is known is counted again");
+        assert_eq!(new, activation.counted, "who is new is counted, and nobody else");
         if let Some((cmid, fingerprint)) = activation.identity {
             let (application_id, activation_id) = activation.product;
             let digest = trust::machine_digest(application_id, activation_id, cmid, fingerprint);
             assert_eq!(digest, machine);
-            self.identities.push((key_id, cmid, fingerprint));
+            self.identities.push((key_id, cmid, machine, fingerprint));
         }
         if let Some(answer) = activation.answer {
             let answered = Response::parse(answer).unwrap();

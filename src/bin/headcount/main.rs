@@ -12,6 +12,7 @@ mod inspect;
 mod interruptible;
 mod output;
 mod qr;
+mod spoken;
 mod usage;
 
 use std::process::ExitCode;

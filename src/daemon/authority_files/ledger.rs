@@ -138,7 +138,7 @@ impl authority::Ledger for FileLedger<'_> {
         &mut self,
         _: KeyId,
         _: Cmid,
-        _: &mut dyn FnMut(&Fingerprint),
+        _: &mut dyn FnMut(&MachineDigest, &Fingerprint),
     ) -> Result<(), FileError> {
         Ok(())
     }

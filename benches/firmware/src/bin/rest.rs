@@ -1,5 +1,6 @@
 //! What the images `client` and `host` do not use: enrolment, product keys, fingerprints, state in
-//! words, questions to a resolver, activation by phone, the authority, and the texts of all errors. Its only purpose is to link without a panic.
+//! words, questions to a resolver, activation by key and by phone, the authority, and the texts of all
+//! errors. Its only purpose is to link without a panic.
 #![no_std]
 #![no_main]
 
@@ -11,9 +12,9 @@ use headcount::authority::{
     Authority, CatalogueProduct, Enrolment, HostKeyRecord, KeyActivation, KeyService, Ledger,
     MultipleActivationKeyRecord,
 };
-use headcount::client::{Discard, Rejection, describe_image};
+use headcount::client::{Client, Discard, Failure, KeyChoice, Rejection, Step, describe_image};
 use headcount::discovery::message::{Query, RecordType};
-use headcount::discovery::{DomainName, Proto};
+use headcount::discovery::{DomainName, Keyed, Numbered, Proto};
 use headcount::fingerprint::{Fingerprint, Matching};
 use headcount::host::{Silence, describe_snapshot};
 use headcount::phone::{
@@ -40,6 +41,7 @@ fn main() -> ! {
     names_and_keys(&mut letters);
     enrolment(&mut letters);
     phone(&mut letters);
+    by_key(&mut letters);
     authority(&mut letters);
     states(&mut letters);
     let found = discovery(&mut letters);
@@ -150,6 +152,35 @@ fn phone(letters: &mut Letters) {
     }
 }
 
+/// A client that can be activated by key: on line, by what is carried to it, and from its store.
+fn by_key(letters: &mut Letters) {
+    let roots = [Root::<Key>::with_verifier(1, &PublicKey([7; 32]))];
+    let [Ok(root)] = roots else { return };
+    let roots = [root];
+    let product = vendor::product(&roots);
+    let master = MasterKey::from_bytes(*black_box(&[3; 32]));
+    let mak = master.product_key(KeyKind::MultipleActivation, KeyId(501));
+    let Some(choice) = letters.tell(KeyChoice::of(&product, black_box(&mak))) else { return };
+    let mut rng = vendor::CountingRng(0);
+    let now = vendor::now(0);
+    let hosts = Keyed::new(Numbered::new(vendor::ONE_HOST), None);
+    let mut client = Client::new_with(&product, vendor::machine(), hosts, now, &mut rng);
+    client.prefer_host(black_box(0));
+    client.install(now, &mut rng, choice.installed());
+    while !matches!(black_box(client.poll(now, &mut rng)), Step::Send { .. } | Step::Wait { .. }) {}
+    letters.tell(client.handle_response(now, &mut rng, black_box(&exchange::RESPONSE)).map(drop));
+    client.give_up(now, &mut rng, Failure::NoAnswer);
+    let (asked, answer) = (black_box(&exchange::REQUEST), black_box(&exchange::RESPONSE));
+    letters.tell(client.take_stored(now, &mut rng, asked, answer).map(drop));
+    let image = client.image(now);
+    let hosts = Keyed::new(Numbered::new(vendor::ONE_HOST), choice.installed());
+    let machine = vendor::machine();
+    let resumed = Client::resume_with(&product, machine, hosts, black_box(&image), now, &mut rng);
+    if let Some(client) = letters.tell(resumed) {
+        black_box((client.activation(), client.licence(now).status));
+    }
+}
+
 /// A ledger that knows whatever the optimiser cannot foresee.
 struct Anything;
 
@@ -194,9 +225,9 @@ impl Ledger for Anything {
         &mut self,
         _: KeyId,
         _: Cmid,
-        visit: &mut dyn FnMut(&Fingerprint),
+        visit: &mut dyn FnMut(&MachineDigest, &Fingerprint),
     ) -> Result<(), Infallible> {
-        visit(black_box(&Fingerprint::EMPTY));
+        visit(black_box(&MachineDigest([1; 20])), black_box(&Fingerprint::EMPTY));
         Ok(())
     }
 

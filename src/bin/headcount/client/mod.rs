@@ -12,6 +12,7 @@ mod install;
 mod installed;
 mod key_file;
 mod last_host;
+mod phone;
 mod report;
 mod set;
 mod tally;
@@ -42,6 +43,7 @@ enum Verb {
     InstallKey(install::Arguments),
     Request(carry::RequestArguments),
     Apply(carry::ApplyArguments),
+    Phone(phone::Arguments),
     Discover(discover::Arguments),
     SetHost(set::HostArguments),
     ClearHost(set::ClearHostArguments),
@@ -85,6 +87,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         Verb::InstallKey(arguments) => install::run(arguments, output),
         Verb::Request(arguments) => carry::request(arguments, output),
         Verb::Apply(arguments) => carry::apply(arguments, output),
+        Verb::Phone(arguments) => phone::run(arguments, output),
         Verb::Discover(arguments) => discover::run(arguments, output),
         Verb::SetHost(arguments) => set::host(arguments, output),
         Verb::ClearHost(arguments) => set::clear_host(arguments, output),

@@ -1,5 +1,6 @@
 //! Frames and certificates: which fields stand where (PROTOCOL 2 to 6).
 
+use headcount::phone;
 use headcount::wire::{
     self, CERTIFICATE_LEN, Certificate, EnrolmentRequest, EnrolmentResponse, FRAME_LEN,
     Fault as WireFault, Frame, Kind, Malformed, Request, Response,
@@ -47,6 +48,14 @@ const RESPONSE: &[Place] = &[
 const RESPONSE_CERTIFICATE: usize = 64;
 const RESPONSE_END: &[Place] =
     &[(184, 2, "reserved", show::reserved), (186, 64, "signature", show::hex)];
+
+/// What a client stores in the place of a response when it was activated by phone (PROTOCOL 14).
+const CONFIRMATION_RECORD: &[Place] = &[
+    (20, 4, "validity", show::validity),
+    (32, 32, "request_digest", show::hex),
+    (64, 33, "installation_id", show::hex),
+    (186, 64, "signature", show::hex),
+];
 
 const ENROLMENT_REQUEST: &[Place] = &[
     (4, 2, "flags", show::no_flags),
@@ -123,7 +132,12 @@ pub(super) fn inspect_certificate(bytes: &[u8; CERTIFICATE_LEN]) -> Report {
 /// The fields of a frame within something else.
 pub(super) fn fields_at(frame: &Frame, start: usize, prefix: &str) -> Vec<Field> {
     let limit = malformed(frame).map_or_else(|error| usize::from(error.offset), |()| FRAME_LEN);
-    let mut fields = fields(frame, limit, kind(frame));
+    let mut fields = if phone::is_record(frame) {
+        let places = HEADER.iter().chain(CONFIRMATION_RECORD);
+        read(frame, FRAME_LEN, places.map(|place| (String::new(), *place)))
+    } else {
+        fields(frame, limit, kind(frame))
+    };
     for field in &mut fields {
         field.place = field.place.take().map(|place| place.start + start..place.end + start);
         field.name = format!("{prefix}.{}", field.name);

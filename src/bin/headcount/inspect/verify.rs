@@ -2,6 +2,7 @@
 
 use headcount::client;
 use headcount::daemon::ProductFile;
+use headcount::phone;
 use headcount::time::UnixTime;
 use headcount::trust::{self, Expected, ParsedRequest, Root, TagSchedule};
 use headcount::wire::{
@@ -149,6 +150,11 @@ impl Keys {
             .map_err(|malformed| format!("the request is malformed: {malformed}"))?;
         if !is_made_by(&parsed, product) {
             return Err(format!("the request is of another product than {name}"));
+        }
+        if phone::is_record(response) {
+            return phone::verify_record(response, request, roots)
+                .map(|_| "the vendor has confirmed it by phone")
+                .map_err(|untrusted| untrusted.to_string());
         }
         let expected = Expected {
             request,
