@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use headcount::authority::{Authority, EnrolmentOutcome, HostKeyRecord};
+use headcount::phone::HostConfirmation;
 use headcount::policy::CLOCK_TOLERANCE;
 use headcount::time::{Minutes, UnixTime};
 use headcount::trust::{Signer, SigningKey};
@@ -121,6 +122,22 @@ impl Vendor {
         };
         self.decided.push(answer.outcome);
         (self.line != Line::LosesAnswers).then_some(answer.frame)
+    }
+
+    /// Answers a number that was read out, by what is read back.
+    pub(crate) fn answer_by_phone(&mut self, installation_id: &str) -> HostConfirmation {
+        let (master, root) = (master(), root());
+        let authority = Authority {
+            master: &master,
+            root_id: ROOT_ID,
+            root: &root,
+            certificate_validity: self.validity,
+            max_skew: None,
+        };
+        self.serial += 1;
+        let id = installation_id.parse().unwrap();
+        let ledger = &mut self.ledger;
+        authority.answer_host_installation(&id, now(), self.serial, ledger).unwrap().confirmation
     }
 
     pub(crate) fn key(&mut self) -> &mut HostKeyRecord {
