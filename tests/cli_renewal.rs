@@ -181,7 +181,9 @@ fn a_worse_certificate_does_not_take_the_place_of_a_valid_one() {
     assert_eq!(answers_with(&site, &host), held["serial"].as_u64());
     stop(host);
     // Somebody who wants it takes it by hand, and it counts nothing more.
+    assert!(status(&site)["renewal"]["failed"].is_object());
     enrol(&site, &authorities);
+    assert!(status(&site)["renewal"]["failed"].is_null(), "that is over");
     assert_eq!(authorities.vendor().last(), EnrolmentOutcome::Repeated);
     assert_ne!(status(&site)["certificate"], held);
 }

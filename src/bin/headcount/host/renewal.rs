@@ -31,12 +31,16 @@ impl Renewal {
         let enrolment = &installed.config.enrolment;
         let place = enrolment.place(&installed.products);
         let place = place.map_err(|reason| Problem::new(Exit::Usage, reason))?;
+        let dates = certificate.map(RenewalDates::of);
+        // A host that runs forgets it itself; one that was enrolled while it stood still cannot.
+        let is_near = dates.is_some_and(|dates| dates.is_near(clock));
+        let failed = FailedRenewal::read(state)?.filter(|_| is_near);
         Ok(Self {
             by_itself: enrolment.renews(),
             authority: place.map(|place| place.to_string()),
             key: EnrolmentKey::read(state)?.map(|key| key.key_id),
-            dates: certificate.map(RenewalDates::of),
-            failed: FailedRenewal::read(state)?,
+            dates,
+            failed,
             clock,
         })
     }
