@@ -238,6 +238,62 @@ fn a_qr_code_is_drawn_for_who_has_no_file() {
     assert!(drawn.stdout.lines().filter(|line| line.contains('\u{2588}')).count() > 20);
 }
 
+/// Reads the installation id out, and returns what the vendor reads back.
+fn call(site: &Folder, authorities: &Authorities) -> String {
+    let asked = enrol(site, &["--phone", "--key-file", "host-key.txt"]).expect(0).json();
+    let id = asked["installation_id"].as_str().unwrap();
+    assert_eq!(asked["groups"].as_array().unwrap().len(), 17);
+    authorities.vendor().answer_by_phone(id).to_string()
+}
+
+#[test]
+fn a_host_is_enrolled_by_phone() {
+    let (site, authorities) = (new_host(), Authorities::listen());
+    let shown = ["host", "enrol", "--config", "host", "--phone", "--key-file", "host-key.txt"];
+    site.run(&shown).expect(0).says("Read this installation id").says("17: ");
+    let confirmation = call(&site, &authorities);
+    let groups: Vec<_> = confirmation.split('-').collect();
+    let confirm = [&["--phone", "--confirm"][..], &groups].concat();
+    let enrolled = enrol(&site, &confirm).expect(0).json();
+    assert_eq!(enrolled["serial"], certificate(&site)["serial"]);
+    assert_eq!(certificate(&site)["valid_now"], true);
+    // The same as lines of another program.
+    let typed = ["host", "enrol", "--config", "host", "--phone", "--confirm"];
+    site.run_with(&typed, groups.join("\n").as_bytes()).expect(0).says("Enrolled: certificate");
+}
+
+#[test]
+fn a_wrong_group_is_pointed_at_and_changes_nothing() {
+    let (site, authorities) = (new_host(), Authorities::listen());
+    let confirmation = call(&site, &authorities);
+    let mut groups: Vec<_> = confirmation.split('-').map(str::to_owned).collect();
+    let typed = ["host", "enrol", "--config", "host", "--phone", "--confirm"];
+    let confirm = |groups: &[String]| site.run_with(&typed, groups.join("\n").as_bytes());
+    groups.swap(4, 5);
+    confirm(&groups).expect(2).says("group 5 is not right").says("read out again");
+    groups.swap(4, 5);
+    let last = groups[31].pop().unwrap();
+    confirm(&groups).expect(2).says("group 32 has 6 digits");
+    groups[31].push(last);
+    confirm(&groups[..31]).expect(2).says("only 31 groups");
+    assert!(certificate(&site).is_null());
+
+    // Another host's is none for this one.
+    let other = new_host();
+    online(&other, &authorities).expect(0);
+    let held = certificate(&other);
+    other.run_with(&typed, groups.join("\n").as_bytes()).expect(6).says("does not enrol this host");
+    assert_eq!(certificate(&other), held);
+    for wrong in [
+        &["--confirm", "1234567"][..],
+        &["--phone", "--confirm", "--key", "x"],
+        &["--phone", "--response", "a"],
+        &["--phone", "--online"],
+    ] {
+        enrol(&site, wrong).expect(2);
+    }
+}
+
 /// Carries a request to the authority.
 fn answer_by_hand(authorities: &Authorities, frame: &[u8]) -> Vec<u8> {
     use std::io::{Read as _, Write as _};

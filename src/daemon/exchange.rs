@@ -96,9 +96,7 @@ async fn tcp<T, E>(
     let connection = |error: io::Error| {
         ExchangeError::Connection(match error.kind() {
             // The commonest cause is not the commonest meaning of the words.
-            io::ErrorKind::UnexpectedEof => {
-                "the host closed the connection without an answer".into()
-            }
+            io::ErrorKind::UnexpectedEof => "the connection was closed without an answer".into(),
             _ => error.to_string(),
         })
     };

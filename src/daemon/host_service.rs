@@ -14,7 +14,7 @@ use crate::host::{HostCounters, PoolStatus, Silence, Source};
 use crate::os::Clock;
 use crate::time::Now;
 use crate::trust::{self, SigningKey};
-use crate::wire::{ResponseBody, Verdict};
+use crate::wire::{Certificate, ResponseBody, Verdict};
 
 /// A host that answers a server's frames.
 #[derive(Debug)]
@@ -63,6 +63,17 @@ impl<C: Clock> HostService<C> {
     #[must_use]
     pub fn counters(&self) -> HostCounters {
         *self.lock().counters()
+    }
+
+    /// The certificate that answers carry.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.lock().certificate().copied()
+    }
+
+    /// Replaces it. Who is being answered now may still get the one before.
+    pub fn set_certificate(&self, certificate: Certificate) {
+        self.lock().set_certificate(Some(certificate));
     }
 
     /// Saves the state at these intervals, until `stop` completes, and then once more; when nothing

@@ -38,7 +38,10 @@ pub use authority_store::{
 };
 pub use client_config::{ClientConfig, Machine};
 pub use client_driver::{ask, ask_any, date};
-pub use enrolment::{Answered, Applicant, EnrolmentConfig, EnrolmentKey, NoHostKey, NotEnrolled};
+pub use enrolment::{
+    Answered, Applicant, CertificateKeeper, EnrolmentConfig, EnrolmentKey, FailedRenewal,
+    NoHostKey, NotEnrolled, RenewalDates,
+};
 pub use exchange::{ExchangeError, Transport, exchange};
 pub use host_config::{HostConfig, Limits, Listen, ServerLimits};
 pub use host_search::{HostSearch, TrustedHosts, parse_domain, parse_host};

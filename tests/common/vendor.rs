@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use headcount::authority::{Authority, EnrolmentOutcome, HostKeyRecord};
+use headcount::phone::HostConfirmation;
 use headcount::policy::CLOCK_TOLERANCE;
 use headcount::time::{Minutes, UnixTime};
 use headcount::trust::{Signer, SigningKey};
@@ -123,6 +124,22 @@ impl Vendor {
         (self.line != Line::LosesAnswers).then_some(answer.frame)
     }
 
+    /// Answers a number that was read out, by what is read back.
+    pub(crate) fn answer_by_phone(&mut self, installation_id: &str) -> HostConfirmation {
+        let (master, root) = (master(), root());
+        let authority = Authority {
+            master: &master,
+            root_id: ROOT_ID,
+            root: &root,
+            certificate_validity: self.validity,
+            max_skew: None,
+        };
+        self.serial += 1;
+        let id = installation_id.parse().unwrap();
+        let ledger = &mut self.ledger;
+        authority.answer_host_installation(&id, now(), self.serial, ledger).unwrap().confirmation
+    }
+
     pub(crate) fn key(&mut self) -> &mut HostKeyRecord {
         &mut self.ledger.keys[0]
     }
@@ -147,8 +164,9 @@ pub(crate) fn new_host() -> Folder {
     let site = Folder::new();
     let setup_key = key_text(KeyKind::ClientSetup, KeyId(1));
     let public_key = headcount::daemon::files::to_hex(&root().public_key().0);
+    std::fs::create_dir_all(site.join("vendor/products")).unwrap();
     site.file(
-        "router.product.toml",
+        PRODUCT,
         format!(
             "name = \"router\"\n\
              application_id = \"a1a1a1a1-a1a1-a1a1-a1a1-a1a1a1a1a1a1\"\n\
@@ -159,11 +177,14 @@ pub(crate) fn new_host() -> Folder {
         ),
     );
     site.file("host-key.txt", format!("# a host key\n{}\n", key_text(KeyKind::Host, KEY)));
-    let product = ["--product", "router.product.toml"];
+    let product = ["--product", PRODUCT];
     let listen = ["--listen", "127.0.0.1:0", "--name", "core-switch"];
     site.run(&[&["host", "init", "host"][..], &product, &listen].concat()).expect(0);
     site
 }
+
+/// Where a real vendor's program keeps it, too.
+const PRODUCT: &str = "vendor/products/router.product.toml";
 
 /// Adds to the host's configuration.
 pub(crate) fn configure(site: &Folder, section: &str) {

@@ -61,6 +61,6 @@ pub(crate) fn keep_apart(read: &Path, written: &Path) -> Result<(), Problem> {
     if !same {
         return Ok(());
     }
-    let cause = format!("--out would overwrite {}", read.display());
+    let cause = format!("the output would overwrite {}", read.display());
     Err(Problem::new(Exit::Usage, cause).advise("Give it another name."))
 }

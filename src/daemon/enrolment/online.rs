@@ -7,7 +7,7 @@
 use core::fmt;
 use std::net::SocketAddr;
 
-use super::{Applicant, EnrolmentKey};
+use super::{Applicant, EnrolmentKey, RenewalDates};
 use crate::daemon::exchange::{ExchangeError, Transport, exchange};
 use crate::daemon::files::FileError;
 use crate::daemon::resolver::Resolver;
@@ -47,8 +47,7 @@ impl Applicant {
         let before = self.files.read_unanswered_enrolment()?;
         if let Some(before) = before.filter(|before| self.still_says(before, key)) {
             let answered = self.exchange(&before, &addresses, transport).await?;
-            // The time in it may be long ago. Refused, it was not granted before: ask anew.
-            if answered != Err(Refusal::ClockSkew) {
+            if !is_stale(&answered, clock) {
                 return self.settle(answered);
             }
         }
@@ -89,6 +88,15 @@ impl Applicant {
             }
         }
         Err(NotEnrolled::Exchange(failure))
+    }
+}
+
+/// Whether the answer is to a request that was made too long ago: refused for the time in it, which
+/// tells that it was not granted before either, or granted when that was, and so about to end.
+fn is_stale(answered: &Answered, clock: Option<UnixTime>) -> bool {
+    match answered {
+        Ok(certificate) => clock.is_some_and(|clock| RenewalDates::of(certificate).is_near(clock)),
+        Err(refusal) => *refusal == Refusal::ClockSkew,
     }
 }
 

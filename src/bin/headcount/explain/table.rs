@@ -66,13 +66,15 @@ pub(super) const ENTRIES: &[Entry] = &[
         "not_enrolled",
         "The host's certificate is not valid now.",
         &[
-            "The certificate has expired.",
+            "The certificate has expired: nobody enrolled the host again, or that failed. 'headcount \
+             host status' shows why.",
             "The host's clock is wrong, so that a good certificate looks expired or not yet valid.",
             "Of the authority: its own certificate for the product has ended.",
         ],
         &[
             "Compare the certificate's dates with 'date -u' on the host: 'headcount host status'.",
-            "Enrol the host again; with the same folder it counts as the same host.",
+            "Enrol the host again ('headcount host enrol'); with the same folder it counts as the \
+             same host, and one that runs needs no restart.",
             "Of the authority: tell the vendor.",
         ],
     ),
@@ -85,6 +87,8 @@ pub(super) const ENTRIES: &[Entry] = &[
             "The authority's register was lost or put back to an older copy.",
         ],
         &[
+            "On a host: 'headcount host status' shows the number of the installed host key, and \
+             'headcount host install-key' installs another one. The certificate stays as it is.",
             "On a client: 'headcount client status' shows the number of the installed key, and \
              'headcount client install-key' installs another one. What is activated stays so.",
             "The vendor: compare the key id in the request ('headcount inspect') with 'headcount \
@@ -106,6 +110,8 @@ pub(super) const ENTRIES: &[Entry] = &[
             "A machine whose disk was made anew needs no new activation: give it the old request and \
              answer with 'headcount client apply'.",
             "Restore the old host's folder, host.key above all, instead of making a new one.",
+            "A host whose certificate is still valid goes on with it; what is left until its end: \
+             'headcount host status'.",
             "Ask the vendor for a higher limit or another key; the vendor sees the use in \
              'headcount authority key list'.",
         ],
@@ -118,6 +124,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         &[
             "A client that was activated with it before stays activated. For others install another \
              key: 'headcount client install-key'.",
+            "A host goes on with its certificate until that ends. Install another host key before \
+             then ('headcount host install-key'): a host that renews by itself tries it at once.",
             "Ask the vendor for another key. The vendor can lift it: 'headcount authority key unblock'.",
         ],
     ),
@@ -126,8 +134,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         "busy",
         "The authority limits how often it is asked.",
         &["Too many requests came at once."],
-        &["Wait for the activation interval (2 hours by default); a client that runs does so by \
-             itself, and 'headcount client activate' may be run again then. Nothing was used up."],
+        &[
+            "Wait for the activation interval (2 hours by default); a client that runs does so by \
+             itself, and 'headcount client activate' may be run again then. Nothing was used up.",
+            "A host that runs asks again by itself, too; 'headcount host enrol --online' may be run \
+             again after some minutes.",
+        ],
     ),
     exit(0, "done", "Done, or activated.", &[], &[]),
     exit(

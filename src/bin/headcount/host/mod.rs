@@ -4,6 +4,7 @@ mod dns;
 mod enrol;
 mod init;
 mod install;
+mod renewal;
 mod run;
 pub(crate) mod signals;
 mod status;
@@ -11,7 +12,7 @@ mod status;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use headcount::daemon::{HostConfig, HostFiles, HostMemory, ProductFile, StateError};
+use headcount::daemon::{Applicant, HostConfig, HostFiles, HostMemory, ProductFile, StateError};
 
 use crate::output::{Exit, Output, Problem};
 
@@ -87,6 +88,11 @@ impl Installed {
             ));
         }
         Ok(&self.products)
+    }
+
+    /// This host, as one that enrols.
+    fn applicant(&self) -> Result<Applicant, Problem> {
+        Ok(Applicant::new(&self.config, &self.products)?)
     }
 
     fn memory(&self) -> Result<HostMemory, Problem> {

@@ -11,15 +11,15 @@ use std::time::Duration;
 use clap::Args;
 use headcount::daemon::publication::{Ports, Publications, Publisher};
 use headcount::daemon::{
-    Clock, DaemonHost, HostService, LoadedState, SaveIntervals, Server, ServerLimits, Service,
-    SystemClock, is_for, raise_open_files, system_rng,
+    CertificateKeeper, Clock, DaemonHost, HostService, LoadedState, SaveIntervals, Server,
+    ServerLimits, Service, SystemClock, is_for, raise_open_files, system_rng,
 };
 use headcount::host::Restored;
 use headcount::storage::SlotState;
 use headcount::trust::{self, Signer};
 use headcount::wire::Certificate;
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinError;
 
 use super::signals::StopSignals;
@@ -70,14 +70,15 @@ async fn serve(installed: &Installed, output: Output) -> Result<Exit, Problem> {
         None => tracing::warn!("not enrolled: this host is silent until 'headcount host enrol'"),
         Some(certificate) if !is_for(certificate, &signer) => {
             return Err(Problem::new(Exit::Damaged, "the certificate is for another host key")
-                .advise("Enrol again: headcount host enrol --out FILE"));
+                .advise("Enrol again: headcount host enrol --request FILE, or --online NAME"));
         }
         Some(_) => {}
     }
-    let is_enrolled = certificate.is_some();
     let (host, state) = restore(installed, certificate, &clock)?;
     let id = trust::host_id(&signer.public_key());
+    let (enrolled, is_enrolled) = watch::channel(certificate.is_some());
     let service = Arc::new(HostService::new(host, signer, clock));
+    let keeper = keeper(installed, &service, clock)?;
     let server = Server::bind(&installed.config.listen, limits(installed), service.clone())
         .map_err(|error| Problem::new(Exit::Failed, error))?;
     let (tcp, udp) = (server.tcp_addresses(), server.udp_addresses());
@@ -95,18 +96,50 @@ async fn serve(installed: &Installed, output: Output) -> Result<Exit, Problem> {
         SaveIntervals::every(Duration::from_secs(installed.config.save_interval_seconds.into()));
     let save = |stop| service.keep_saved(state, intervals, stop);
     let publish = |stop| publish(publications, is_enrolled, stop);
-    until_stopped(signals, server, save, publish).await
+    let keeping = tokio::spawn(keeper.run(enrolled));
+    let ended = until_stopped(signals, server, save, publish).await;
+    keeping.abort();
+    match keeping.await {
+        Err(error) if error.is_panic() => {
+            tracing::error!(%error, "the certificate was not kept any more: that ended by a fault");
+        }
+        _ => {}
+    }
+    ended
+}
+
+/// What looks after the host's certificate while it runs.
+fn keeper(
+    installed: &Installed,
+    service: &Arc<HostService<SystemClock>>,
+    clock: SystemClock,
+) -> Result<CertificateKeeper<SystemClock>, Problem> {
+    let config = installed.config.enrolment.clone();
+    let place = config.place(&installed.products);
+    let place = place.map_err(|reason| Problem::new(Exit::Usage, reason))?;
+    let applicant = installed.applicant()?;
+    Ok(CertificateKeeper::new(service.clone(), clock, applicant, config, place))
 }
 
 /// Publishes a host that answers. Nobody should be sent to one that is silent.
-async fn publish(publications: Publications, is_enrolled: bool, stop: Stopped) {
-    if is_enrolled {
-        return Publisher::new(publications).run(stop).await;
+async fn publish(
+    publications: Publications,
+    mut is_enrolled: watch::Receiver<bool>,
+    mut stop: Stopped,
+) {
+    if !*is_enrolled.borrow() && !publications.each.is_empty() {
+        tracing::warn!("not published in DNS yet: this host is not enrolled");
     }
-    if !publications.each.is_empty() {
-        tracing::warn!("not published in DNS: this host is not enrolled");
+    let has_begun = async {
+        if is_enrolled.wait_for(|is| *is).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = &mut stop => return,
+        () = has_begun => {}
     }
-    stop.await;
+    Publisher::new(publications).run(stop).await;
 }
 
 /// The host with the counts that were saved, and where the next ones go.

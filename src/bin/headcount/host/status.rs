@@ -9,6 +9,7 @@ use headcount::trust::{self, Signer};
 use headcount::wire::{Certificate, LicenceStatus, Refusal};
 use serde_json::{Map, Value, json};
 
+use super::renewal::Renewal;
 use super::{ConfigArgument, Installed};
 use crate::output::{Exit, Output, Problem};
 
@@ -37,6 +38,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     let status = Status {
         host_id: trust::host_id(&key.public_key()).to_string(),
         certificate,
+        renewal: Renewal::of(&installed, certificate.as_ref(), now.clock.unwrap_or_default())?,
         clock: now.clock.unwrap_or_default(),
         counters,
         pools: host.pools(now).map(|pool| (installed.names(&pool), pool)).collect(),
@@ -50,6 +52,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
 struct Status {
     host_id: String,
     certificate: Option<Certificate>,
+    renewal: Renewal,
     clock: UnixTime,
     counters: HostCounters,
     pools: Vec<(Vec<String>, PoolStatus)>,
@@ -88,6 +91,7 @@ impl Status {
                     "generation": claims.coverage.generation,
                 })
             }),
+            "renewal": self.renewal.to_json(),
             "pools": pools,
             "frames": self.counters.frames(),
             "granted": self.counters.granted,
@@ -121,6 +125,7 @@ impl Status {
                 ));
             }
         }
+        self.renewal.print(output);
         for (domain, is_published) in &self.dns.domains {
             let state = match (is_published, self.dns.is_on) {
                 (true, _) => "published",

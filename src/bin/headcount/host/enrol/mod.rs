@@ -2,11 +2,12 @@
 
 mod file;
 mod online;
+mod phone;
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
-use headcount::daemon::{Applicant, EnrolmentKey, HostConfig, Transport, date};
+use headcount::daemon::{EnrolmentKey, HostConfig, Transport, date};
 use headcount::wire::{Certificate, Refusal};
 use serde_json::json;
 
@@ -14,8 +15,8 @@ use super::{ConfigArgument, Installed, install};
 use crate::given_key::KeyArguments;
 use crate::output::{Exit, Output, Problem};
 
-/// Get a certificate from the vendor: on line (--online), or by files of 250 bytes that travel by any
-/// means (--request, then --response).
+/// Get a certificate from the vendor: on line (--online), by files of 250 bytes that travel by any
+/// means (--request, then --response), or by phone (--phone, then --phone --confirm).
 ///
 /// Each needs the vendor's host key, which is given here or was installed with 'host install-key'. Do
 /// it again before the certificate ends; the same folder counts as the same host. A host that runs
@@ -23,14 +24,16 @@ use crate::output::{Exit, Output, Problem};
 #[derive(Debug, Args)]
 #[command(
     group = ArgGroup::new("way").required(true).multiple(true)
-        .args(["online", "request", "qr", "response"]),
+        .args(["online", "request", "qr", "response", "phone"]),
     after_help = "\
 Example:
   headcount host enrol --online vendor.example --key-file host-key.txt --config /etc/headcount
   headcount host enrol --request request.bin --key-file host-key.txt --config /etc/headcount
   headcount host enrol --response response.bin --config /etc/headcount
+  headcount host enrol --phone --key-file host-key.txt --config /etc/headcount
+  headcount host enrol --phone --confirm --config /etc/headcount
 
-Exit codes: 0 enrolled, 4 refused, 5 nobody answered, 6 the answer is not to be trusted."
+Exit codes: 0 enrolled, 2 a group is wrong, 4 refused, 5 nobody answered, 6 the answer is not to be trusted."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -42,17 +45,17 @@ pub(crate) struct Arguments {
         value_name = "NAME[:PORT]",
         num_args = 0..=1,
         default_missing_value = "",
-        conflicts_with_all = ["request", "qr", "response"],
+        conflicts_with_all = ["request", "qr", "response", "phone"],
     )]
     online: Option<String>,
     /// How to ask; tcp unless host.toml says otherwise.
     #[arg(long, requires = "online")]
     transport: Option<Transport>,
     /// Write a request to this file.
-    #[arg(long, value_name = "FILE", alias = "out", conflicts_with = "response")]
+    #[arg(long, value_name = "FILE", alias = "out", conflicts_with_all = ["response", "phone"])]
     request: Option<PathBuf>,
     /// Show the request as a QR code: its bytes in hexadecimal digits.
-    #[arg(long, conflicts_with = "response")]
+    #[arg(long, conflicts_with_all = ["response", "phone"])]
     qr: bool,
     #[command(flatten)]
     key: KeyArguments,
@@ -60,6 +63,19 @@ pub(crate) struct Arguments {
     /// standard input.
     #[arg(long, value_name = "FILE", alias = "apply", conflicts_with_all = ["key", "key_file"])]
     response: Option<PathBuf>,
+    /// Show the installation id, groups of seven digits to be read to the vendor.
+    #[arg(long, conflicts_with = "response")]
+    phone: bool,
+    /// Take the confirmation id that the vendor reads back: its groups, or without any each one as it
+    /// is asked for. From a file or another program by standard input.
+    #[arg(
+        long,
+        value_name = "GROUP",
+        num_args = 0..,
+        requires = "phone",
+        conflicts_with_all = ["key", "key_file"],
+    )]
+    confirm: Option<Vec<String>>,
 }
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
@@ -67,11 +83,15 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     if let Some(response) = &arguments.response {
         return file::apply(&host, response, output);
     }
+    if let Some(groups) = &arguments.confirm {
+        return phone::confirm(&host, groups, output);
+    }
     if let (Some(key_file), Some(request)) = (arguments.key.file(), &arguments.request) {
         crate::folder::keep_apart(key_file, request)?;
     }
     let key = host_key(&host, &arguments.key)?;
     match &arguments.online {
+        None if arguments.phone => phone::ask(&host, &key, output),
         Some(place) => {
             let place = Some(place.as_str()).filter(|place| !place.is_empty());
             online::run(&host, &key, place, arguments.transport, output)
@@ -91,12 +111,6 @@ fn host_key(host: &Installed, given: &KeyArguments) -> Result<EnrolmentKey, Prob
              install-key'.",
         )
     })
-}
-
-impl Installed {
-    fn applicant(&self) -> Result<Applicant, Problem> {
-        Ok(Applicant::new(&self.config, &self.products)?)
-    }
 }
 
 fn report(certificate: &Certificate, output: Output) {
