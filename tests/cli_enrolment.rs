@@ -6,7 +6,7 @@
 mod program;
 #[path = "authority/support.rs"]
 mod support;
-#[path = "common/vendor.rs"]
+#[path = "common/enrolling_vendor.rs"]
 mod vendor;
 
 use std::fs;

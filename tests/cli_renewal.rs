@@ -8,7 +8,7 @@ mod program;
 mod site;
 #[path = "authority/support.rs"]
 mod support;
-#[path = "common/vendor.rs"]
+#[path = "common/enrolling_vendor.rs"]
 mod vendor;
 
 use std::io::{Read, Write};

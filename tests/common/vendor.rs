@@ -1,194 +1,282 @@
-//! A vendor's authority that enrols hosts on loopback: the core's decisions over a ledger in memory.
+//! A vendor's folder, the authority's service in it, and machines and hosts that ask it.
 #![allow(dead_code, reason = "each test takes the parts it needs")]
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::SystemTime;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::num::NonZeroU32;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
-use headcount::authority::{Authority, EnrolmentOutcome, HostKeyRecord};
-use headcount::phone::HostConfirmation;
-use headcount::policy::CLOCK_TOLERANCE;
+use headcount::daemon::ProductFile;
+use headcount::fingerprint::Fingerprint;
 use headcount::time::{Minutes, UnixTime};
-use headcount::trust::{Signer, SigningKey};
-use headcount::wire::{Frame, KeyId, KeyKind};
+use headcount::trust::{
+    self, Expected, ProductKey, Signer, SigningKey, TagSchedule, Untrusted, verify_response,
+};
+use headcount::wire::{
+    Cmid, CountedId, EnrolmentRequest, EnrolmentResponse, FRAME_LEN, Frame, KeyId, LicenceStatus,
+    Method, Name, Nonce, Request, Response,
+};
 
 use crate::program::Folder;
-use crate::support::{COVERAGE, KEY, Ledger, ROOT_ID, master, root};
 
-/// What becomes of the answers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Line {
-    Good,
-    /// They are made, and lost on the way.
-    LosesAnswers,
-    /// Another vendor's key signs them.
-    Forged,
-    /// The service is overloaded.
-    Busy,
-}
+/// Long enough for any machine; only a test that fails waits for it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the vendor has and does. A test may change it at any time.
+/// The name of the one product.
+const PRODUCT: &str = "router";
+
+/// A vendor's folder with one product.
 pub(crate) struct Vendor {
-    pub(crate) ledger: Ledger,
-    pub(crate) line: Line,
-    /// How long certificates last.
-    pub(crate) validity: Minutes,
-    /// What was decided of each request that came.
-    pub(crate) decided: Vec<EnrolmentOutcome>,
-    serial: u64,
-}
-
-/// A vendor that listens.
-#[derive(Clone)]
-pub(crate) struct Authorities {
-    vendor: Arc<Mutex<Vendor>>,
-    pub(crate) address: SocketAddr,
-}
-
-impl Authorities {
-    /// Listens on one port for TCP and UDP, until the test's process ends.
-    pub(crate) fn listen() -> Self {
-        let mut ledger = Ledger::with(HostKeyRecord::new(KEY, COVERAGE));
-        ledger.at_any_time = true;
-        let vendor = Vendor {
-            ledger,
-            line: Line::Good,
-            validity: Minutes::from_days(365),
-            decided: Vec::new(),
-            serial: 100,
-        };
-        let (tcp, udp) = std::iter::repeat_with(|| {
-            let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-            let udp = UdpSocket::bind(tcp.local_addr().unwrap());
-            udp.ok().map(|udp| (tcp, udp))
-        })
-        .take(100)
-        .find_map(|bound| bound)
-        .expect("a port that is free for both");
-        let address = tcp.local_addr().unwrap();
-        let this = Self { vendor: Arc::new(Mutex::new(vendor)), address };
-        let (by_tcp, by_udp) = (this.clone(), this.clone());
-        std::thread::spawn(move || {
-            for stream in tcp.incoming().flatten() {
-                let _ = by_tcp.serve(stream);
-            }
-        });
-        std::thread::spawn(move || {
-            let mut frame = [0; 250];
-            while let Ok((250, source)) = udp.recv_from(&mut frame) {
-                if let Some(answer) = by_udp.vendor().answer(&frame) {
-                    let _ = udp.send_to(&answer, source);
-                }
-            }
-        });
-        this
-    }
-
-    pub(crate) fn vendor(&self) -> MutexGuard<'_, Vendor> {
-        self.vendor.lock().unwrap()
-    }
-
-    /// Its name and port.
-    pub(crate) fn place(&self) -> String {
-        self.address.to_string()
-    }
-
-    fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        let mut frame = [0; 250];
-        stream.read_exact(&mut frame)?;
-        let answer = self.vendor().answer(&frame);
-        answer.map_or(Ok(()), |answer| stream.write_all(&answer))
-    }
+    pub(crate) folder: Folder,
 }
 
 impl Vendor {
-    fn answer(&mut self, frame: &Frame) -> Option<Frame> {
-        let (master, own, stranger) = (master(), root(), SigningKey::from_seed(&[0x99; 32]));
-        let authority = Authority {
-            master: &master,
-            root_id: ROOT_ID,
-            root: if self.line == Line::Forged { &stranger } else { &own },
-            certificate_validity: self.validity,
-            max_skew: Some(CLOCK_TOLERANCE),
-        };
-        let now = now();
-        self.serial += 1;
-        let answer = if self.line == Line::Busy {
-            let examined = authority.examine_enrolment(frame).ok()?;
-            authority.busy_enrolment(&examined, now).unwrap()
-        } else {
-            authority.answer_enrolment(frame, now, self.serial, &mut self.ledger).ok()?
-        };
-        self.decided.push(answer.outcome);
-        (self.line != Line::LosesAnswers).then_some(answer.frame)
+    /// `service` are lines of `[service]`.
+    pub(crate) fn new(service: &str) -> Self {
+        let folder = Folder::new();
+        folder.run(&["authority", "init", "vendor"]).expect(0);
+        let vendor = Self { folder };
+        vendor.configure(
+            "[[root]]",
+            &format!(
+                "[service]\n{service}\nlisten = [{{ address = \"127.0.0.1:0\" }}]\n\
+                 [service.limits]\nrequest_interval_ms = 0\n[[root]]"
+            ),
+        );
+        vendor.add_product(PRODUCT, "7");
+        vendor
     }
 
-    /// Answers a number that was read out, by what is read back.
-    pub(crate) fn answer_by_phone(&mut self, installation_id: &str) -> HostConfirmation {
-        let (master, root) = (master(), root());
-        let authority = Authority {
-            master: &master,
-            root_id: ROOT_ID,
-            root: &root,
-            certificate_validity: self.validity,
-            max_skew: None,
-        };
-        self.serial += 1;
-        let id = installation_id.parse().unwrap();
-        let ledger = &mut self.ledger;
-        authority.answer_host_installation(&id, now(), self.serial, ledger).unwrap().confirmation
+    pub(crate) fn add_product(&self, name: &str, family: &str) {
+        let place = ["--name", name, "--family", family, "--rank", "1", "--generation", "1"];
+        self.run(&[&["product", "add", "--threshold", "5"], &place[..]].concat()).expect(0);
     }
 
-    pub(crate) fn key(&mut self) -> &mut HostKeyRecord {
-        &mut self.ledger.keys[0]
+    /// Changes authority.toml.
+    pub(crate) fn configure(&self, from: &str, to: &str) {
+        let path = self.folder.join("vendor/authority.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}: {text}");
+        std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
     }
 
-    pub(crate) fn last(&self) -> EnrolmentOutcome {
-        *self.decided.last().expect("a request came")
+    /// A verb of `headcount authority`.
+    pub(crate) fn run(&self, arguments: &[&str]) -> crate::program::Ended {
+        let dir = ["--dir", "vendor"];
+        self.folder.run(&[&["authority"], arguments, &dir[..]].concat())
+    }
+
+    /// A new key for the product.
+    pub(crate) fn key(&self, arguments: &[&str]) -> ProductKey {
+        let new = ["key", "new", "--product", PRODUCT, "--json", "--kind"];
+        let key = self.run(&[&new[..], arguments].concat()).expect(0).json();
+        ProductKey::from_text(key["key"].as_str().unwrap()).unwrap()
+    }
+
+    pub(crate) fn mak(&self, activations: u32) -> ProductKey {
+        self.key(&["mak", "--activations", &activations.to_string()])
+    }
+
+    /// What was used of a key.
+    pub(crate) fn machines_activated(&self, key_id: KeyId) -> u64 {
+        let shown = self.run(&["key", "show", &key_id.0.to_string(), "--json"]).expect(0).json();
+        shown["machines_activated"].as_u64().unwrap()
+    }
+
+    pub(crate) fn product(&self) -> ProductFile {
+        self.product_named(PRODUCT)
+    }
+
+    pub(crate) fn product_named(&self, name: &str) -> ProductFile {
+        let file = format!("vendor/products/{name}.product.toml");
+        ProductFile::read(&self.folder.join(&file)).unwrap()
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headcount"));
+        command.args(["authority", "run", "--config", "vendor/authority.toml"]);
+        command.current_dir(self.folder.path()).stderr(Stdio::null());
+        command
+    }
+
+    pub(crate) fn start(&self) -> Service {
+        Service::start(&mut self.command())
     }
 }
 
-pub(crate) fn now() -> UnixTime {
+/// A service that runs, and is killed when dropped.
+pub(crate) struct Service {
+    child: Child,
+    pub(crate) tcp: SocketAddr,
+    pub(crate) udp: SocketAddr,
+}
+
+impl Service {
+    /// Starts a service and waits until it is ready.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let (mut tcp, mut udp) = (None, None);
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if line == "READY" {
+                break;
+            }
+            let address = line.split(' ').find_map(|word| word.parse().ok());
+            if line.ends_with("tcp.") {
+                tcp = address;
+            } else {
+                udp = address;
+            }
+        }
+        Self { child, tcp: tcp.expect("it is ready"), udp: udp.expect("it is ready") }
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        terminate(&self.child);
+        wait(&mut self.child)
+    }
+
+    /// The answer, or silence.
+    pub(crate) fn ask(&self, frame: &Frame) -> Option<Frame> {
+        ask_tcp(self.tcp, frame)
+    }
+
+    /// The answer to a frame that a service which can answer does answer.
+    pub(crate) fn answer(&self, frame: &Frame) -> Frame {
+        self.ask(frame).expect("an answer")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn terminate(child: &Child) {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+}
+
+/// Waits for a process that ends by itself.
+pub(crate) fn wait(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+pub(crate) fn ask_tcp(address: SocketAddr, frame: &Frame) -> Option<Frame> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut answer = [0; FRAME_LEN];
+    stream.write_all(frame).and_then(|()| stream.read_exact(&mut answer)).ok()?;
+    Some(answer)
+}
+
+pub(crate) fn ask_udp(address: SocketAddr, frame: &Frame) -> Option<Frame> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.send_to(frame, address).unwrap();
+    let mut answer = [0; FRAME_LEN];
+    (socket.recv(&mut answer).ok()? == FRAME_LEN).then_some(answer)
+}
+
+fn now() -> UnixTime {
     SystemTime::now().into()
 }
 
-/// A product key of this vendor's, as text.
-pub(crate) fn key_text(kind: KeyKind, id: KeyId) -> String {
-    master().product_key(kind, id).to_text().as_str().to_owned()
+fn numbered(kind: u8, number: u64) -> [u8; 16] {
+    let mut bytes = [kind; 16];
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
+    bytes
 }
 
-/// A host of this vendor's product that is not enrolled, in the folder `host`, and the vendor's host
-/// key in `host-key.txt`.
-pub(crate) fn new_host() -> Folder {
-    let site = Folder::new();
-    let setup_key = key_text(KeyKind::ClientSetup, KeyId(1));
-    let public_key = headcount::daemon::files::to_hex(&root().public_key().0);
-    std::fs::create_dir_all(site.join("vendor/products")).unwrap();
-    site.file(
-        PRODUCT,
-        format!(
-            "name = \"router\"\n\
-             application_id = \"a1a1a1a1-a1a1-a1a1-a1a1-a1a1a1a1a1a1\"\n\
-             activation_id = \"a2a2a2a2-a2a2-a2a2-a2a2-a2a2a2a2a2a2\"\n\
-             counted_id = \"a3a3a3a3-a3a3-a3a3-a3a3-a3a3a3a3a3a3\"\n\
-             family = 7\nrank = 2\ngeneration = 1\nthreshold = 1\nsetup_key = \"{setup_key}\"\n\
-             [[roots]]\nid = {ROOT_ID}\npublic_key = \"{public_key}\"\n"
-        ),
-    );
-    site.file("host-key.txt", format!("# a host key\n{}\n", key_text(KeyKind::Host, KEY)));
-    let product = ["--product", PRODUCT];
-    let listen = ["--listen", "127.0.0.1:0", "--name", "core-switch"];
-    site.run(&[&["host", "init", "host"][..], &product, &listen].concat()).expect(0);
-    site
+/// A machine's request by key; the same for the same numbers, but for the time in it.
+pub(crate) fn request(product: &ProductFile, key: &ProductKey, machine: u64, turn: u64) -> Frame {
+    let known = product.for_client(&[]).unwrap();
+    let serial = machine.to_be_bytes();
+    let name = format!("machine-{machine}");
+    let components = [Some(serial.as_slice()), None, None, None, None, None, None, None];
+    let request = Request {
+        virtual_machine: false,
+        renewal: false,
+        licence_status: LicenceStatus::InitialGrace,
+        method: Method::Key,
+        required_count: NonZeroU32::MIN,
+        time_left: Minutes::from_days(30),
+        application_id: known.application_id,
+        activation_id: known.activation_id,
+        counted_id: CountedId([0; 16]),
+        cmid: Cmid::new(numbered(0xc0, machine)).unwrap(),
+        previous_cmid: None,
+        client_time: Some(now()),
+        nonce: Nonce(numbered(0x40, turn)),
+        fingerprint: trust::fingerprint(known.application_id, &components),
+        workstation_name: Name::truncated(&name),
+        key_id: key.key_id(),
+    };
+    TagSchedule::new(&key.tag_key()).seal(&request)
 }
 
-/// Where a real vendor's program keeps it, too.
-const PRODUCT: &str = "vendor/products/router.product.toml";
+/// What the machine that sent the request makes of the answer.
+pub(crate) fn judge(
+    product: &ProductFile,
+    request: &Frame,
+    answer: &Frame,
+) -> Result<Response, Untrusted> {
+    let roots = product.roots().unwrap();
+    let expected = Expected {
+        request,
+        method: Method::Key,
+        product: product.coverage(),
+        roots: &roots,
+        known_certificate: None,
+    };
+    verify_response(answer, &expected).map(trust::Verified::into_inner)
+}
 
-/// Adds to the host's configuration.
-pub(crate) fn configure(site: &Folder, section: &str) {
-    let path = site.join("host/host.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, format!("{text}\n{section}")).unwrap();
+/// A host's enrolment request.
+pub(crate) fn enrolment(key: &ProductKey, host: u8, turn: u64) -> (SigningKey, Frame) {
+    let signing = SigningKey::from_seed(&[host; 32]);
+    let request = EnrolmentRequest {
+        platform_rank: 9,
+        key_id: key.key_id(),
+        public_key: signing.public_key(),
+        host_time: Some(now()),
+        nonce: Nonce(numbered(0x41, turn)),
+        fingerprint: Fingerprint::EMPTY,
+        host_name: Name::truncated("core-switch-07"),
+    };
+    let frame = trust::seal_enrolment_request(&request, &signing, &key.tag_key()).unwrap();
+    (signing, frame)
+}
+
+/// What the host makes of the answer: the root key that signed it, when it believes it.
+pub(crate) fn enrolled(
+    product: &ProductFile,
+    (signing, request): &(SigningKey, Frame),
+    answer: &Frame,
+) -> Option<u16> {
+    let roots = product.roots().unwrap();
+    let public = signing.public_key();
+    let verified = trust::verify_enrolment_response(answer, request, &public, &roots).ok()?;
+    let EnrolmentResponse { body, .. } = verified.into_inner();
+    body.outcome.ok().map(|certificate| certificate.claims.root_id)
 }
