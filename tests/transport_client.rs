@@ -202,7 +202,7 @@ fn any_tcp_script_ends_in_time_with_the_frame_or_the_true_numbers() {
                 assert_eq!(stack.sent, REQUEST[..sent.into()], "seed {seed}");
             }
             Progress::Failed(Failure::ClosedEarly { received }) => {
-                assert_eq!(stack.delivered, received.into(), "seed {seed}");
+                assert_eq!(stack.delivered, usize::from(received), "seed {seed}");
             }
             Progress::Failed(Failure::AnswerTimeout { sent, received, waited }) => {
                 let moved = (stack.sent.len(), stack.delivered);

@@ -12,7 +12,7 @@ mod schedule;
 pub use config::EnrolmentConfig;
 pub use keeper::CertificateKeeper;
 pub use key::{EnrolmentKey, NoHostKey};
-pub use online::{Answered, NotEnrolled};
+pub use online::{EnrolmentVerdict, NotEnrolled};
 pub use record::FailedRenewal;
 pub use request::Applicant;
 pub use schedule::RenewalDates;

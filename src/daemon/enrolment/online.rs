@@ -18,7 +18,7 @@ use crate::trust::UntrustedGrant;
 use crate::wire::{self, Certificate, Frame, Refusal};
 
 /// What the authority answered, by a frame that it has signed.
-pub type Answered = Result<Certificate, Refusal>;
+pub type EnrolmentVerdict = Result<Certificate, Refusal>;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Applicant {
         place: &Host,
         transport: Transport,
         clock: Option<UnixTime>,
-    ) -> Result<Answered, NotEnrolled> {
+    ) -> Result<EnrolmentVerdict, NotEnrolled> {
         let found = Resolver::of_system().addresses_of(place, &mut system_rng()).await;
         let addresses =
             found.map_err(|reason| NotEnrolled::Exchange(ExchangeError::Unknown(reason)))?;
@@ -65,7 +65,7 @@ impl Applicant {
     }
 
     /// A refusal has used up nothing, and the same request may be too old when the cause is mended.
-    fn settle(&self, answered: Answered) -> Result<Answered, NotEnrolled> {
+    fn settle(&self, answered: EnrolmentVerdict) -> Result<EnrolmentVerdict, NotEnrolled> {
         if answered.is_err() {
             self.files.forget_unanswered_enrolment()?;
         }
@@ -78,7 +78,7 @@ impl Applicant {
         request: &Frame,
         addresses: &[SocketAddr],
         transport: Transport,
-    ) -> Result<Answered, NotEnrolled> {
+    ) -> Result<EnrolmentVerdict, NotEnrolled> {
         let judge = |answer: &[u8]| self.judge(wire::frame_from_slice(answer)?, request);
         let mut failure = ExchangeError::Unknown("there is none".into());
         for address in addresses {
@@ -93,7 +93,7 @@ impl Applicant {
 
 /// Whether the answer is to a request that was made too long ago: refused for the time in it, which
 /// tells that it was not granted before either, or granted when that was, and so about to end.
-fn is_stale(answered: &Answered, clock: Option<UnixTime>) -> bool {
+fn is_stale(answered: &EnrolmentVerdict, clock: Option<UnixTime>) -> bool {
     match answered {
         Ok(certificate) => clock.is_some_and(|clock| RenewalDates::of(certificate).is_near(clock)),
         Err(refusal) => *refusal == Refusal::ClockSkew,
