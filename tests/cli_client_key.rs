@@ -453,7 +453,7 @@ impl Site {
 
     /// Edits a machine's stored state behind its back; what it was then is returned.
     fn edit_state(&self, name: &str, edit: impl FnOnce(&mut [u8])) -> Vec<u8> {
-        let store = FileStore::open(&self.folder.join(name).join("state"), "client").unwrap();
+        let store = FileStore::open(self.folder.join(name).join("state"), "client").unwrap();
         let mut buffer = [0; image_len(IMAGE_LEN)];
         let (mut slots, found) = Slots::open(store, Kind::Client, &mut buffer).unwrap();
         let Found::Whole { payload, .. } = found else { panic!("no state") };
@@ -508,7 +508,7 @@ fn a_voice_activates_a_machine() {
     assert_eq!(site.status("a")["activated"], false);
 
     // By standard input, in lines of whatever length, and without hyphens.
-    let lines: Vec<String> = groups.chunks(5).map(|row| row.concat()).collect();
+    let lines: Vec<String> = groups.chunks(5).map(<[String]>::concat).collect();
     let arguments = ["client", "phone", "--confirm", "--config", "a"];
     let typed = site.folder.run_with(&arguments, lines.join("\n").as_bytes());
     typed.expect(0).says("Activated for ever. It was by phone, with key 77.");

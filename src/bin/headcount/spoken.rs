@@ -102,7 +102,9 @@ mod tests {
             &["  057 8963\t0446424", "", "3034528"],
         ] {
             let mut typed = Typed(Vec::new());
-            lines.iter().for_each(|line| typed.take(3, line).unwrap());
+            for line in lines {
+                typed.take(3, line).unwrap();
+            }
             let groups: [Group; 3] = typed.whole().unwrap();
             assert_eq!(groups.map(|group| group.to_string()), GROUPS);
         }
