@@ -5,6 +5,7 @@
 //! publication in DNS ([`publication`]). Decisions are the core's; this module carries
 //! bytes.
 
+mod authority_control;
 mod authority_files;
 mod authority_service;
 mod authority_store;
@@ -23,8 +24,14 @@ pub mod publication;
 mod resolver;
 mod server;
 
+#[cfg(unix)]
+pub use authority_control::ControlSocket;
+pub use authority_control::{
+    Access, Answered, CONTROL_SOCKET, Command, Confirmed, Failure, FailureKind, KeyDetails, Office,
+    ProductDetails, Reply,
+};
 pub use authority_files::{
-    AuthorityConfig, AuthorityFiles, EnrolError, RootConfig, ServiceConfig, read_signing_key,
+    AuthorityConfig, AuthorityFiles, RootConfig, ServiceConfig, read_signing_key,
 };
 pub use authority_service::{
     AuthorityCounters, AuthorityRoot, AuthorityService, Desk, DeskSettings, RootSigner,

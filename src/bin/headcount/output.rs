@@ -84,13 +84,11 @@ impl Problem {
     }
 
     /// How the program ends for it.
-    #[cfg(test)]
     pub(crate) const fn exit(&self) -> Exit {
         self.exit
     }
 
     /// The cause.
-    #[cfg(test)]
     pub(crate) fn cause(&self) -> &str {
         &self.cause
     }

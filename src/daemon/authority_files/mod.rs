@@ -4,21 +4,17 @@ mod config;
 
 pub use config::{AuthorityConfig, RootConfig, ServiceConfig};
 
-use core::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::vec::Vec;
 
-use super::authority_service::{AuthorityRoot, RootSigner, SignerError, SignerProcess};
-use super::authority_store::{Database, KeyRecord, KeyUsage, NewKey, RedbDatabase, StoreError};
+use super::authority_service::{AuthorityRoot, RootSigner, SignerProcess};
+use super::authority_store::{KeyRecord, RedbDatabase};
 use super::files::{self, FileError, Secrecy};
 use super::product_file::{ProductFile, RootKey};
-use crate::authority::{Authority, EnrolmentAnswer, EnrolmentError};
-use crate::time::{Minutes, UnixTime};
-use crate::trust::{MasterKey, ProductKey, Signer, SigningKey, UntrustedEnrolment};
-use crate::wire::{Frame, KeyId};
+use crate::trust::{MasterKey, ProductKey, Signer, SigningKey};
 
 const CONFIG_HEADER: &str = "\
 # An authority: the vendor's side of headcount. Keep this folder to yourself and back it up: root.key
@@ -39,19 +35,6 @@ pub struct AuthorityFiles {
     database: Arc<RedbDatabase>,
     /// Held, not used: dropping it unlocks.
     _lock: File,
-}
-
-/// Why there is no answer to an enrolment request.
-#[derive(Debug)]
-pub enum EnrolError {
-    /// A file failed. Nothing was handed out, so asking again is safe.
-    File(FileError),
-    /// The request is at fault.
-    Untrusted(UntrustedEnrolment),
-    /// The root key could not sign. Nothing is recorded.
-    Signer(SignerError),
-    /// The database failed. Nothing was handed out, so asking again is safe.
-    Store(StoreError),
 }
 
 impl AuthorityFiles {
@@ -91,16 +74,20 @@ impl AuthorityFiles {
 
     /// Opens an authority, waiting for another command that works in it to end.
     pub fn open(folder: &Path) -> Result<Self, FileError> {
-        let path = folder.join(CONFIG);
-        let config: AuthorityConfig = files::read_toml(&path)?;
-        config.check().map_err(|reason| FileError::new(&path, "cannot use", reason))?;
-        let lock = lock(folder)?;
-        Ok(Self {
-            folder: folder.into(),
-            config,
-            database: Arc::new(RedbDatabase::open(&folder.join(RedbDatabase::FILE))?),
-            _lock: lock,
-        })
+        let config = read_config(folder)?;
+        Self::with_lock(folder, config, lock(folder)?)
+    }
+
+    /// Opens an authority; `None` while another process has it.
+    pub fn try_open(folder: &Path) -> Result<Option<Self>, FileError> {
+        let config = read_config(folder)?;
+        let lock = files::try_lock(folder)?;
+        lock.map(|lock| Self::with_lock(folder, config, lock)).transpose()
+    }
+
+    fn with_lock(folder: &Path, config: AuthorityConfig, lock: File) -> Result<Self, FileError> {
+        let database = Arc::new(RedbDatabase::open(&folder.join(RedbDatabase::FILE))?);
+        Ok(Self { folder: folder.into(), config, database, _lock: lock })
     }
 
     /// What the vendor has decided.
@@ -216,60 +203,10 @@ impl AuthorityFiles {
         &self.database
     }
 
-    /// Allots a product key: enters it in the register, then derives it.
-    pub fn new_key(
-        &self,
-        key: &NewKey,
-        at: UnixTime,
-    ) -> Result<(KeyRecord, ProductKey), EnrolError> {
-        let master = self.read_master()?;
-        let record = self.database.write(|records| records.add_key(key, at))??;
-        let key = derive(&master, &record);
-        Ok((record, key))
-    }
-
-    /// Derives a product key of the register again.
+    /// Derives a product key of the register.
     pub fn product_key(&self, record: &KeyRecord) -> Result<ProductKey, FileError> {
-        self.read_master().map(|master| derive(&master, record))
-    }
-
-    /// Answers an enrolment request. What is granted is in the database, and safe, when this
-    /// returns.
-    pub fn enrol(&self, frame: &Frame, now: UnixTime) -> Result<EnrolmentAnswer, EnrolError> {
         let master = self.read_master()?;
-        let root = self.open_root_in_use()?;
-        let authority = Authority {
-            master: &master,
-            root_id: root.id,
-            root: &root.signer,
-            certificate_validity: Minutes::from_days(self.config.certificate_validity_days),
-            max_skew: self.config.max_clock_skew_minutes.map(Minutes),
-        };
-        let examined = authority.examine_enrolment(frame).map_err(EnrolError::Untrusted)?;
-        let answer = self.database.write(|mut records| {
-            let serial = records.next_serial()?;
-            authority.conclude_enrolment(&examined, now, serial, &mut records).map_err(|error| {
-                match error {
-                    EnrolmentError::Untrusted(untrusted) => EnrolError::Untrusted(untrusted),
-                    EnrolmentError::Signer(error) => EnrolError::Signer(error),
-                    EnrolmentError::Ledger(error) => EnrolError::Store(error),
-                }
-            })
-        })?;
-        answer
-    }
-
-    /// A key of the register, and what was used of it.
-    pub fn key(&self, id: u32) -> Result<Option<(KeyRecord, KeyUsage)>, StoreError> {
-        self.database.key(KeyId(id))
-    }
-
-    /// Blocks a key or lifts that. `false` when there is no such key.
-    pub fn set_blocked(&self, id: u32, blocked: bool) -> Result<bool, StoreError> {
-        self.database.write(|records| match records.key(KeyId(id))? {
-            Some((key, _)) => records.set_key(&KeyRecord { blocked, ..key }),
-            None => Ok(false),
-        })?
+        Ok(master.product_key(record.terms.kind().into(), record.key_id()))
     }
 
     /// The key from which all product keys are derived.
@@ -332,8 +269,11 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-fn derive(master: &MasterKey, record: &KeyRecord) -> ProductKey {
-    master.product_key(record.terms.kind().into(), record.key_id())
+fn read_config(folder: &Path) -> Result<AuthorityConfig, FileError> {
+    let path = folder.join(CONFIG);
+    let config: AuthorityConfig = files::read_toml(&path)?;
+    config.check().map_err(|reason| FileError::new(&path, "cannot use", reason))?;
+    Ok(config)
 }
 
 /// A folder that holds nothing yet and that only its owner may enter.
@@ -363,28 +303,3 @@ fn lock(folder: &Path) -> Result<File, FileError> {
         std::thread::sleep(LOCK_POLL);
     }
 }
-
-impl From<FileError> for EnrolError {
-    fn from(error: FileError) -> Self {
-        Self::File(error)
-    }
-}
-
-impl From<StoreError> for EnrolError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl fmt::Display for EnrolError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(error) => error.fmt(f),
-            Self::Untrusted(untrusted) => untrusted.fmt(f),
-            Self::Signer(error) => write!(f, "the root key could not sign: {error}"),
-            Self::Store(error) => error.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for EnrolError {}

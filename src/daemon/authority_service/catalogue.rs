@@ -14,7 +14,7 @@ use crate::wire::{Certificate, Coverage};
 
 /// What is answered with: swapped whole when it changes.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Catalogue {
+pub(in crate::daemon) struct Catalogue {
     pub(super) products: Vec<CatalogueProduct>,
     /// Of role authority, one for each family.
     pub(super) certificates: Vec<Certificate>,

@@ -190,7 +190,7 @@ impl Desk {
         self.enrolling().busy_enrolment(examined, now).ok().map(|answer| answer.frame)
     }
 
-    fn enrolling(&self) -> Authority<'_, super::RootSigner> {
+    pub(in crate::daemon) fn enrolling(&self) -> Authority<'_, super::RootSigner> {
         let authority = self.authority(&self.root, self.settings.host_certificate);
         // Who enrols on line has just asked.
         let max_skew = Some(self.settings.max_skew.unwrap_or(policy::CLOCK_TOLERANCE));
@@ -211,7 +211,10 @@ impl Desk {
         }
     }
 
-    fn key_service<'a>(&'a self, catalogue: &'a Catalogue) -> KeyService<'a, SigningKey> {
+    pub(in crate::daemon) fn key_service<'a>(
+        &'a self,
+        catalogue: &'a Catalogue,
+    ) -> KeyService<'a, SigningKey> {
         KeyService {
             master: &self.master,
             signer: &self.key,
@@ -223,7 +226,7 @@ impl Desk {
         }
     }
 
-    fn catalogue(&self) -> Arc<Catalogue> {
+    pub(in crate::daemon) fn catalogue(&self) -> Arc<Catalogue> {
         self.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -53,7 +53,8 @@ impl Row for AnswerRow {
 
 impl AnswerRow {
     pub(super) fn new(owner: Option<(u32, u32)>, frame: &Frame) -> Self {
-        let end = frame.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let end =
+            frame.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
         Self { owner, frame: frame.iter().take(end).copied().collect() }
     }
 

@@ -29,7 +29,8 @@ impl RedbDatabase {
         let fail = |error: StoreError| FileError::new(path, "cannot create", error);
         let database = redb::Database::create(path).map_err(|error| fail(error.into()))?;
         let database = Self(database);
-        database.write_tables(|transaction| transaction.set_format()).map_err(fail)?;
+        let set_format = |transaction: &mut Transaction<'_>| transaction.set_format();
+        database.write_tables(set_format).map_err(fail)?;
         Ok(database)
     }
 

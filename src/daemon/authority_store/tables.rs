@@ -1,6 +1,7 @@
 //! The tables of the database file, and what one transaction does in them.
 
 use core::ops::RangeInclusive;
+use std::string::String;
 
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
@@ -94,7 +95,7 @@ impl<'t> Tables<'t> {
     pub(super) fn add_key(&mut self, key: &NewKey, at: UnixTime) -> Result<KeyRecord, StoreError> {
         let next = self.counters.get(NEXT_KEY_ID)?.map_or(1, |next| next.value());
         let id = u32::try_from(next).map_err(|_| StoreError::Full)?;
-        self.counters.insert(NEXT_KEY_ID, u64::from(id) + 1)?;
+        self.counters.insert(NEXT_KEY_ID, u64::from(id).saturating_add(1))?;
         let record = KeyRecord::new(id, key, at);
         self.keys.insert(id, &*encode(&record)?)?;
         Ok(record)
@@ -198,14 +199,13 @@ impl<'t> Tables<'t> {
         let MachineDigest(machine) = activation.machine;
         let mut used = self.used(key_id)?;
         let place = self.places.get((key_id, machine))?.map(|place| place.value());
-        let mut row = match place {
-            Some(place) => self.machine(key_id, place)?,
-            None => {
-                let place = used.places;
-                used.places = place.checked_add(1).ok_or(StoreError::Full)?;
-                self.places.insert((key_id, machine), place)?;
-                new_machine(activation, place)
-            }
+        let mut row = if let Some(place) = place {
+            self.machine(key_id, place)?
+        } else {
+            let place = used.places;
+            used.places = place.checked_add(1).ok_or(StoreError::Full)?;
+            self.places.insert((key_id, machine), place)?;
+            new_machine(activation, place)
         };
         if activation.counted {
             used.machines = used.machines.checked_add(1).ok_or(StoreError::Full)?;
@@ -265,7 +265,7 @@ fn new_machine(activation: &KeyActivation<'_>, place: u32) -> MachineRow {
         cmid: None,
         application_id: application_id.0,
         activation_id: activation_id.0,
-        name: "".into(),
+        name: String::new(),
         virtual_machine: false,
         counted: false,
         by_phone: false,

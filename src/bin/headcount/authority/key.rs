@@ -3,15 +3,14 @@
 use clap::{Args, Subcommand, ValueEnum};
 use headcount::authority::{ACTIVATIONS_PER_HOST, HOSTS_PER_KEY};
 use headcount::daemon::{
-    AuthorityFiles, Database, EnrolmentRecord, KeyRecord, KeyTerms, KeyUsage, NewKey, ProductFile,
-    RegisteredKind, date,
+    Command, EnrolmentRecord, KeyDetails, KeyTerms, NewKey, ProductFile, RegisteredKind, Reply,
+    date,
 };
 use headcount::time::UnixTime;
-use headcount::trust::ProductKey;
-use headcount::wire::KeyId;
 use serde_json::{Value, json};
 
-use super::{FolderArgument, covers, not_done, now};
+use super::asking::{Asked, FolderArgument};
+use super::{covers, list, product};
 use crate::output::{Exit, Output, Problem};
 
 /// Issue product keys, show them again, list and block them.
@@ -20,6 +19,7 @@ use crate::output::{Exit, Output, Problem};
 Example:
   headcount authority key new --kind host --product router --note 'Example Ltd'
   headcount authority key list
+  headcount authority key limit 2 --hosts 12
   headcount authority key block 2")]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -32,16 +32,17 @@ enum Verb {
     /// Print a key again, and the hosts that it has enrolled.
     Show(OneKey),
     List(List),
-    /// Let a key enrol nobody any more.
+    /// Let a key enrol and activate nobody any more.
     Block(OneKey),
-    /// Let a blocked key enrol again.
+    /// Let a blocked key enrol and activate again.
     Unblock(OneKey),
+    Limit(Limit),
 }
 
 /// Issue a product key.
 ///
-/// Host keys enrol a customer's hosts, MAKs are to activate single machines at the authority (which
-/// no client does yet), setup keys ship in every unit of a product. Secrets are derived, not stored:
+/// Host keys enrol a customer's hosts, MAKs activate single machines at the authority, setup keys
+/// ship in every unit of a product. Secrets are derived, not stored:
 /// 'key show' prints a key again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -101,6 +102,31 @@ struct OneKey {
     id: u32,
 }
 
+/// Change how much a key is worth.
+///
+/// A lower limit takes nothing back: what was enrolled or activated stays so.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  headcount authority key limit 2 --hosts 12
+  headcount authority key limit 3 --activations 750 --dir vendor")]
+struct Limit {
+    #[command(flatten)]
+    folder: FolderArgument,
+    /// The key's number.
+    #[arg(value_name = "ID")]
+    id: u32,
+    /// Host keys: how many hosts it enrols.
+    #[arg(
+        long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..),
+        required_unless_present = "activations",
+    )]
+    hosts: Option<u32>,
+    /// Host keys: how many times it enrols each host. MAKs: how many machines it activates.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    activations: Option<u32>,
+}
+
 /// List all keys, without their secrets.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  headcount authority key list --json")]
@@ -113,23 +139,27 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     match &arguments.verb {
         Verb::New(arguments) => new(arguments, output),
         Verb::Show(arguments) => show(arguments, output),
-        Verb::List(arguments) => list(&arguments.folder.open()?, output),
+        Verb::List(arguments) => list(&arguments.folder.access()?, output),
         Verb::Block(arguments) => block(arguments, true, output),
         Verb::Unblock(arguments) => block(arguments, false, output),
+        Verb::Limit(arguments) => limit(arguments, output),
     }
 }
 
 fn new(arguments: &New, output: Output) -> Result<Exit, Problem> {
-    let authority = arguments.folder.open()?;
+    let authority = arguments.folder.access()?;
     let key = arguments.new_key(&authority)?;
-    let (record, key) = authority.new_key(&key, now()).map_err(not_done)?;
-    print(&(record.clone(), KeyUsage::default()), &[], &key, output);
-    match record.terms.kind() {
+    let key = authority.key(&Command::NewKey(key))?;
+    print(&key, &[], output);
+    match key.record.terms.kind() {
         RegisteredKind::Host => output.line(
             "Hand it to the customer, in a file named host-key.txt say, who makes a request with it: \
              headcount host enrol --key-file host-key.txt --out request.bin",
         ),
-        RegisteredKind::Mak => output.line("Hand it to the customer."),
+        RegisteredKind::Mak => output.line(
+            "Hand it to the customer, in a file named mak.txt say, who activates a machine with it: \
+             headcount client activate --key-file mak.txt",
+        ),
         RegisteredKind::Setup => output.line(
             "To use it, put it into the setup_key of a copy of the product file. Hosts need the old \
              file as well, for the units that were shipped with it.",
@@ -137,20 +167,17 @@ fn new(arguments: &New, output: Output) -> Result<Exit, Problem> {
     }
     output.line(format_args!(
         "It is not stored: 'headcount authority key show {}' derives it again.",
-        record.id
+        key.record.id
     ));
     Ok(Exit::Done)
 }
 
 impl New {
-    fn new_key(&self, authority: &AuthorityFiles) -> Result<NewKey, Problem> {
+    fn new_key(&self, authority: &Asked) -> Result<NewKey, Problem> {
         let usage = |cause: &str| Problem::new(Exit::Usage, cause);
         let kind = RegisteredKind::from(self.kind);
         let product = match &self.product {
-            Some(name) => Some(authority.read_product(name).map_err(|error| {
-                Problem::from(error)
-                    .advise("'headcount authority product list' shows the products there are.")
-            })?),
+            Some(name) => Some(product::named(authority, name)?),
             None => None,
         };
         let base = product.as_ref().map(ProductFile::coverage);
@@ -198,32 +225,35 @@ impl From<KindArgument> for RegisteredKind {
 }
 
 fn show(arguments: &OneKey, output: Output) -> Result<Exit, Problem> {
-    let authority = arguments.folder.open()?;
-    let id = arguments.id;
-    let key = authority.key(id).map_err(not_done)?.ok_or_else(|| unknown(id))?;
-    let enrolments = authority.database().enrolments(Some(KeyId(id)), None, usize::MAX);
-    print(&key, &enrolments.map_err(not_done)?, &authority.product_key(&key.0)?, output);
+    let authority = arguments.folder.access()?;
+    let key = authority.key(&Command::Key(arguments.id))?;
+    let enrolments = match key.record.terms.kind() {
+        RegisteredKind::Host => list::enrolments(&authority, Some(arguments.id))?,
+        RegisteredKind::Mak | RegisteredKind::Setup => Vec::new(),
+    };
+    print(&key, &enrolments, output);
+    if key.record.terms.kind() == RegisteredKind::Mak {
+        output.line(format_args!(
+            "  'headcount authority activations --key {}' lists the machines",
+            arguments.id
+        ));
+    }
     Ok(Exit::Done)
 }
 
-fn print(
-    key: &(KeyRecord, KeyUsage),
-    enrolments: &[EnrolmentRecord],
-    secret: &ProductKey,
-    output: Output,
-) {
-    let text = secret.to_text();
+fn print(key: &KeyDetails, enrolments: &[EnrolmentRecord], output: Output) {
+    let record = &key.record;
     let mut document = document(key);
-    document["key"] = json!(text.as_str());
-    document["enrolments"] = enrolments.iter().map(enrolment_document).collect();
+    document["key"] = json!(key.text);
+    document["enrolments"] = enrolments.iter().map(list::enrolment).collect();
     output.document(&document);
-    output.line(text.as_str());
-    let (record, _) = key;
+    output.line(key.text.as_deref().unwrap_or_default());
     output.line(format_args!(
-        "  {} key {}, {}",
+        "  {} key {}, {}{}",
         record.terms.kind().name(),
         record.id,
-        limits(record.terms)
+        limits(record.terms),
+        used(key)
     ));
     output.line(format_args!("  covers {}", covers(record.coverage())));
     if record.blocked {
@@ -240,26 +270,26 @@ fn print(
     }
 }
 
-fn list(authority: &AuthorityFiles, output: Output) -> Result<Exit, Problem> {
-    let keys = authority.database().keys(None, usize::MAX).map_err(not_done)?;
+fn list(authority: &Asked, output: Output) -> Result<Exit, Problem> {
+    let keys = authority.list(&Command::Keys, |reply| match reply {
+        Reply::Key(key) => Some(key),
+        _ => None,
+    })?;
     output.document(&json!({ "keys": keys.iter().map(document).collect::<Vec<_>>() }));
     if keys.is_empty() {
         output.line("No keys yet: headcount authority key new");
     }
-    for (record, usage) in &keys {
-        let used = match record.terms.kind() {
-            RegisteredKind::Host => format!(", {} enrolled", usage.hosts),
-            RegisteredKind::Mak => format!(", {} used", usage.machines),
-            RegisteredKind::Setup => String::new(),
-        };
+    for key in &keys {
+        let record = &key.record;
         let product = record.product.as_deref().unwrap_or("-");
         let blocked = if record.blocked { ", blocked" } else { "" };
         let note = record.note.as_ref().map(|note| format!("; {note:?}")).unwrap_or_default();
         output.line(format_args!(
-            "{:>6}  {:<5}  {product:<20}  {}{used}{blocked}{note}",
+            "{:>6}  {:<5}  {product:<20}  {}{}{blocked}{note}",
             record.id,
             record.terms.kind().name(),
-            limits(record.terms)
+            limits(record.terms),
+            used(key)
         ));
     }
     Ok(Exit::Done)
@@ -267,19 +297,44 @@ fn list(authority: &AuthorityFiles, output: Output) -> Result<Exit, Problem> {
 
 fn block(arguments: &OneKey, blocked: bool, output: Output) -> Result<Exit, Problem> {
     let OneKey { folder, id } = arguments;
-    if !folder.open()?.set_blocked(*id, blocked).map_err(not_done)? {
-        return Err(unknown(*id));
-    }
-    output.document(&json!({ "key_id": id, "blocked": blocked }));
-    if blocked {
-        output.line(format_args!(
+    let key = folder.access()?.key(&Command::Block { key_id: *id, blocked })?;
+    output.document(&json!({ "key_id": id, "blocked": key.record.blocked }));
+    output.line(match (blocked, key.record.terms.kind()) {
+        (true, RegisteredKind::Host) => format!(
             "Key {id} enrols nobody any more. Hosts that are enrolled stay so until their \
              certificates end."
-        ));
-    } else {
-        output.line(format_args!("Key {id} enrols again."));
-    }
+        ),
+        (true, RegisteredKind::Mak) => {
+            format!("Key {id} activates nothing any more. Machines that are activated stay so.")
+        }
+        (true, RegisteredKind::Setup) => {
+            format!(
+                "Key {id} is marked. Hosts do not ask: units that have it are counted as before."
+            )
+        }
+        (false, RegisteredKind::Host) => format!("Key {id} enrols again."),
+        (false, RegisteredKind::Mak) => format!("Key {id} activates again."),
+        (false, RegisteredKind::Setup) => format!("Key {id} is not marked any more."),
+    });
     Ok(Exit::Done)
+}
+
+fn limit(arguments: &Limit, output: Output) -> Result<Exit, Problem> {
+    let Limit { folder, id, hosts, activations } = arguments;
+    let (hosts, activations) = (*hosts, *activations);
+    let key = folder.access()?.key(&Command::Limit { key_id: *id, hosts, activations })?;
+    output.document(&document(&key));
+    output.line(format_args!("Key {id}: {}{}.", limits(key.record.terms), used(&key)));
+    Ok(Exit::Done)
+}
+
+/// What was used of a key, to follow its limits.
+fn used(key: &KeyDetails) -> String {
+    match key.record.terms.kind() {
+        RegisteredKind::Host => format!(", {} enrolled", key.usage.hosts),
+        RegisteredKind::Mak => format!(", {} used", key.usage.machines),
+        RegisteredKind::Setup => String::new(),
+    }
 }
 
 fn limits(terms: KeyTerms) -> String {
@@ -293,7 +348,7 @@ fn limits(terms: KeyTerms) -> String {
 }
 
 /// A key of the register, without its secret.
-fn document((record, usage): &(KeyRecord, KeyUsage)) -> Value {
+fn document(KeyDetails { record, usage, .. }: &KeyDetails) -> Value {
     let (hosts, activations) = match record.terms {
         KeyTerms::Host { hosts, activations } => (Some(hosts), Some(activations)),
         KeyTerms::Mak { activations } => (None, Some(activations)),
@@ -314,20 +369,4 @@ fn document((record, usage): &(KeyRecord, KeyUsage)) -> Value {
         "blocked": record.blocked,
         "note": record.note,
     })
-}
-
-fn enrolment_document(done: &EnrolmentRecord) -> Value {
-    json!({
-        "host_name": done.host_name,
-        "host_id": done.host_id().to_string(),
-        "activation": done.activation,
-        "at": date(UnixTime::from_secs(done.at)),
-        "serial": done.serial,
-        "valid_until": date(done.valid_until()),
-    })
-}
-
-fn unknown(id: u32) -> Problem {
-    Problem::new(Exit::Usage, format!("there is no key {id}"))
-        .advise("'headcount authority key list' shows the keys there are.")
 }

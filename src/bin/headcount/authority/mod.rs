@@ -1,24 +1,29 @@
-//! `headcount authority`: the vendor's side, off line, in a folder of files.
+//! `headcount authority`: the vendor's side, in a folder of files.
 
+mod answer;
+mod answered;
+mod asking;
 mod enrol;
 mod init;
 mod key;
+mod list;
+mod phone;
 mod product;
 mod root;
 mod run;
 mod signer;
 
-use std::path::PathBuf;
-
+use asking::FolderArgument;
 use clap::{Args, Subcommand};
-use headcount::daemon::AuthorityFiles;
-use headcount::daemon::files::FileError;
 use headcount::time::UnixTime;
 use headcount::wire::Coverage;
 
 use crate::output::{Exit, Output, Problem};
 
-/// Issue products, product keys and host certificates: the vendor's side, off line.
+/// Issue products and product keys, enrol hosts and activate machines: the vendor's side.
+///
+/// Every verb works in the authority's folder. While a service runs there, the service does what is
+/// asked, at once.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example, from nothing to a host that is enrolled:
@@ -28,8 +33,7 @@ Example, from nothing to a host that is enrolled:
   headcount authority key new --kind host --product router
   headcount authority enrol request.bin --out response.bin
 
-All secrets are root.key and master.key in that folder. Keep it on a machine that is not on a
-network, and back it up.")]
+All secrets are root.key and master.key in that folder: back it up, and keep it to yourself.")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -41,17 +45,13 @@ enum Verb {
     Product(product::Arguments),
     Key(key::Arguments),
     Enrol(enrol::Arguments),
+    Answer(answer::Arguments),
+    Phone(phone::Arguments),
+    Hosts(list::HostArguments),
+    Activations(list::ActivationArguments),
     Run(run::Arguments),
     Root(root::Arguments),
     Signer(signer::Arguments),
-}
-
-/// Where the authority is.
-#[derive(Debug, Args)]
-struct FolderArgument {
-    /// The authority's folder, made by 'headcount authority init'.
-    #[arg(long = "dir", value_name = "DIR", default_value = ".")]
-    folder: PathBuf,
 }
 
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
@@ -60,32 +60,14 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         Verb::Product(arguments) => product::run(arguments, output),
         Verb::Key(arguments) => key::run(arguments, output),
         Verb::Enrol(arguments) => enrol::run(arguments, output),
+        Verb::Answer(arguments) => answer::run(arguments, output),
+        Verb::Phone(arguments) => phone::run(arguments, output),
+        Verb::Hosts(arguments) => list::hosts(arguments, output),
+        Verb::Activations(arguments) => list::activations(arguments, output),
         Verb::Run(arguments) => run::run(arguments, output),
         Verb::Root(arguments) => root::run(arguments, output),
         Verb::Signer(arguments) => signer::run(arguments),
     }
-}
-
-impl FolderArgument {
-    fn open(&self) -> Result<AuthorityFiles, Problem> {
-        AuthorityFiles::open(&self.folder).map_err(|error: FileError| {
-            let missing = !self.folder.join("authority.toml").exists();
-            let problem = Problem::from(error);
-            if missing {
-                problem.advise(
-                    "Name the authority's folder with --dir DIR, or make one: headcount authority \
-                     init DIR",
-                )
-            } else {
-                problem
-            }
-        })
-    }
-}
-
-/// What the records' failure is to the user.
-fn not_done(error: impl std::fmt::Display) -> Problem {
-    Problem::new(Exit::Failed, error)
 }
 
 /// The system's clock, which an authority always has.

@@ -4,14 +4,16 @@ use std::num::NonZeroU32;
 
 use clap::{Args, Subcommand};
 use headcount::client::Limits;
-use headcount::daemon::{AuthorityFiles, KeyTerms, NewKey, POOL_CAPACITY, ProductFile, system_rng};
+use headcount::daemon::{
+    Command, POOL_CAPACITY, ProductDetails, ProductFile, Reply, parse_host, system_rng,
+};
 use headcount::fingerprint::Matching;
 use headcount::policy;
 use headcount::wire::{Cmid, CountedId, Coverage};
 use rand_core::Rng;
 use serde_json::{Value, json};
 
-use super::{FolderArgument, not_done, now};
+use super::asking::{Asked, FolderArgument, unexpected};
 use crate::output::{Exit, Output, Problem};
 
 /// Define products, and list them.
@@ -29,6 +31,7 @@ pub(super) struct Arguments {
 enum Verb {
     Add(Box<Add>),
     List(List),
+    Show(Show),
 }
 
 /// Define a product: allots its setup key and writes its product file.
@@ -91,6 +94,20 @@ struct Add {
         value_parser = clap::value_parser!(u32).range(0..=36_500),
     )]
     initial_grace_days: u32,
+    /// Where its clients find the authority, when they are activated by key: a name or an address,
+    /// with a port unless it is 1688.
+    #[arg(long, value_name = "NAME:PORT")]
+    authority: Option<String>,
+}
+
+/// Show a product, and where its file is.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  headcount authority product show router --dir vendor")]
+struct Show {
+    #[command(flatten)]
+    folder: FolderArgument,
+    /// Its name.
+    name: String,
 }
 
 /// List the products.
@@ -104,41 +121,44 @@ struct List {
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
     match &arguments.verb {
         Verb::Add(arguments) => add(arguments, output),
-        Verb::List(arguments) => list(&arguments.folder.open()?, output),
+        Verb::List(arguments) => list(&arguments.folder.access()?, output),
+        Verb::Show(arguments) => show(arguments, output),
     }
 }
 
-fn add(arguments: &Add, output: Output) -> Result<Exit, Problem> {
-    let authority = arguments.folder.open()?;
-    let path = authority.product_path(&arguments.name)?;
-    if path.exists() {
-        return Err(Problem::new(
-            Exit::Usage,
-            format!("there is a product {} already", arguments.name),
-        )
-        .advise(format_args!("It is defined in {}.", path.display())));
-    }
-    let mut file = arguments.product_file(&authority)?;
-    let key = NewKey {
-        terms: KeyTerms::Setup,
-        product: Some(file.name.clone()),
-        family: file.family,
-        rank: file.rank,
-        generation: file.generation,
-        note: None,
-    };
-    let (record, key) = authority.new_key(&key, now()).map_err(not_done)?;
-    key.to_text().as_str().clone_into(&mut file.setup_key);
-    let path = authority.write_new_product(&file)?;
+/// A product by its name.
+pub(super) fn named(authority: &Asked, name: &str) -> Result<ProductFile, Problem> {
+    find(authority, name).map(|found| found.file)
+}
 
-    let mut document = document(&file);
-    document["file"] = json!(path.display().to_string());
-    document["setup_key_id"] = json!(record.id);
-    output.document(&document);
+fn find(authority: &Asked, name: &str) -> Result<ProductDetails, Problem> {
+    let found = all(authority)?.into_iter().find(|product| product.file.name == name);
+    found.ok_or_else(|| {
+        Problem::new(Exit::Usage, format!("there is no product {name}"))
+            .advise("'headcount authority product list' shows the products there are.")
+    })
+}
+
+fn all(authority: &Asked) -> Result<Vec<ProductDetails>, Problem> {
+    authority.list(&Command::Products, |reply| match reply {
+        Reply::Product(product) => Some(authority.from_here(*product)),
+        _ => None,
+    })
+}
+
+fn add(arguments: &Add, output: Output) -> Result<Exit, Problem> {
+    let authority = arguments.folder.access()?;
+    let file = arguments.product_file(&authority)?;
+    let product = match authority.one(&Command::NewProduct(Box::new(file)))? {
+        Reply::Product(product) => authority.from_here(*product),
+        other => return Err(unexpected(&other)),
+    };
+    output.document(&document(&product));
+    let ProductDetails { file, path, setup_key_id } = product;
     output.line(format_args!("Product {} is defined in {}.", file.name, path.display()));
     output.line(format_args!(
         "  family {}, rank {}, generation {}; activated from a count of {}; setup key {}",
-        file.family, file.rank, file.generation, file.threshold, record.id
+        file.family, file.rank, file.generation, file.threshold, setup_key_id
     ));
     if file.threshold.get() as usize > POOL_CAPACITY / 2 {
         output.line(format_args!(
@@ -157,13 +177,10 @@ fn add(arguments: &Add, output: Output) -> Result<Exit, Problem> {
 }
 
 impl Add {
-    /// The file, but for the setup key.
-    fn product_file(&self, authority: &AuthorityFiles) -> Result<ProductFile, Problem> {
+    /// The file, but for setup key and root keys.
+    fn product_file(&self, authority: &Asked) -> Result<ProductFile, Problem> {
         let fellow = match &self.counted_with {
-            Some(name) => Some(authority.read_product(name).map_err(|error| {
-                Problem::from(error)
-                    .advise("'headcount authority product list' shows the products there are.")
-            })?),
+            Some(name) => Some(named(authority, name)?),
             None => None,
         };
         let matching = fellow.as_ref().map_or(Matching::DEFAULT, ProductFile::matching);
@@ -187,7 +204,11 @@ impl Add {
             (Some(fellow), _) => fellow.counted_id,
             (None, given) => given_or_new(given),
         };
-        let file = ProductFile {
+        if let Some(address) = &self.authority {
+            parse_host(address)
+                .map_err(|error| Problem::new(Exit::Usage, format!("--authority: {error}")))?;
+        }
+        Ok(ProductFile {
             name: self.name.clone(),
             application_id: given_or_new(self.application_id),
             activation_id: given_or_new(self.activation_id),
@@ -202,21 +223,9 @@ impl Add {
             rearms: self.rearms,
             maximum_validity_minutes: self.maximum_validity_days * 1_440,
             initial_grace_minutes: self.initial_grace_days * 1_440,
-            authority: None,
-            roots: authority.roots(),
-        };
-        let same = |other: &ProductFile| {
-            (&other.application_id, &other.activation_id)
-                == (&file.application_id, &file.activation_id)
-        };
-        match authority.read_products()?.iter().find(|other| same(other)) {
-            None => Ok(file),
-            Some(other) => Err(Problem::new(
-                Exit::Usage,
-                format!("{} has the same application id and activation id", other.name),
-            )
-            .advise("Give each edition an activation id of its own, or none to get a new one.")),
-        }
+            authority: self.authority.clone(),
+            roots: Vec::new(),
+        })
     }
 }
 
@@ -233,13 +242,13 @@ fn given_or_new(given: Option<CountedId>) -> String {
     )
 }
 
-fn list(authority: &AuthorityFiles, output: Output) -> Result<Exit, Problem> {
-    let products = authority.read_products()?;
+fn list(authority: &Asked, output: Output) -> Result<Exit, Problem> {
+    let products = all(authority)?;
     output.document(&json!({ "products": products.iter().map(document).collect::<Vec<_>>() }));
     if products.is_empty() {
         output.line("No products yet: headcount authority product add");
     }
-    for file in &products {
+    for ProductDetails { file, .. } in &products {
         let Coverage { family, rank, generation } = file.coverage();
         output.line(format_args!(
             "{:<20}  family {family}, rank {rank}, generation {generation}; threshold {}; pool {}",
@@ -249,8 +258,29 @@ fn list(authority: &AuthorityFiles, output: Output) -> Result<Exit, Problem> {
     Ok(Exit::Done)
 }
 
+fn show(arguments: &Show, output: Output) -> Result<Exit, Problem> {
+    let product = find(&arguments.folder.access()?, &arguments.name)?;
+    output.document(&document(&product));
+    let ProductDetails { file, path, setup_key_id } = &product;
+    output.line(format_args!("Product         {}", file.name));
+    output.line(format_args!("File            {}", path.display()));
+    output.line(format_args!("Application id  {}", file.application_id));
+    output.line(format_args!("Activation id   {}", file.activation_id));
+    output.line(format_args!("Pool            {}", file.counted_id));
+    output.line(format_args!(
+        "Coverage        family {}, rank {}, generation {}",
+        file.family, file.rank, file.generation
+    ));
+    output.line(format_args!("Threshold       {}", file.threshold));
+    output.line(format_args!("Setup key       {setup_key_id}"));
+    output.line(format_args!("Authority       {}", file.authority.as_deref().unwrap_or("-")));
+    let roots: Vec<_> = file.roots.iter().map(|root| root.id.to_string()).collect();
+    output.line(format_args!("Root keys       {}", roots.join(", ")));
+    Ok(Exit::Done)
+}
+
 /// All of a product but its setup key.
-fn document(file: &ProductFile) -> Value {
+fn document(ProductDetails { file, path, setup_key_id }: &ProductDetails) -> Value {
     json!({
         "name": file.name,
         "application_id": file.application_id,
@@ -260,5 +290,9 @@ fn document(file: &ProductFile) -> Value {
         "rank": file.rank,
         "generation": file.generation,
         "threshold": file.threshold,
+        "authority": file.authority,
+        "roots": file.roots.iter().map(|root| root.id).collect::<Vec<_>>(),
+        "file": path.display().to_string(),
+        "setup_key_id": setup_key_id,
     })
 }

@@ -93,6 +93,11 @@ async fn serve(folder: &Path, output: Output) -> Result<Exit, Problem> {
     let (tcp, udp) = (server.tcp_addresses(), server.udp_addresses());
     // Before the first request, so that the first client need not come again.
     let renewed = renew(&files, &desk).await;
+    // Until the end: other commands have this process do what they are asked.
+    #[cfg(unix)]
+    let _control = headcount::daemon::ControlSocket::listen(Arc::new(
+        headcount::daemon::Office::with_desk(files.clone(), desk.clone()),
+    ))?;
     output.document(&json!({ "tcp": tcp, "udp": udp, "root": files.config().use_root }));
     for (transport, address) in
         tcp.iter().map(|address| ("tcp", address)).chain(udp.iter().map(|address| ("udp", address)))

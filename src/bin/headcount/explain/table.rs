@@ -38,6 +38,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "The product is of another family.",
             "A request by count went to the authority, or one by key to a host.",
             "A client's multiple activation key is of another product, or of an older generation.",
+            "The authority's folder has no file of the product any more.",
         ],
         &[
             "Of a client with a key: 'headcount client status' shows which one is installed. Ask the \
@@ -80,7 +81,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "The authority has not issued this product key.",
         &[
             "The key is of another authority, for instance of a test one.",
-            "The authority's register was lost or put back to an older copy.",
+            "The authority's database was put back to an older copy.",
         ],
         &[
             "On a client: 'headcount client status' shows the number of the installed key, and \
@@ -105,7 +106,8 @@ pub(super) const ENTRIES: &[Entry] = &[
              answer with 'headcount client apply'.",
             "Restore the old host's folder, host.key above all, instead of making a new one.",
             "Ask the vendor for a higher limit or another key; the vendor sees the use in \
-             'headcount authority key list'.",
+             'headcount authority key list', 'hosts' and 'activations', and raises the limit with \
+             'headcount authority key limit'.",
         ],
     ),
     status(
@@ -136,6 +138,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "A file is missing or belongs to another user: secrets can only be read by their owner.",
             "The port is taken, or below 1024 and not allowed.",
             "The disk is full or read only.",
+            "With 'authority': another command has the folder, or a service that does not answer.",
         ],
         &["The message names the file or address and the system's reason."],
     ),
@@ -208,6 +211,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             "It is of another vendor or another authority: the product's root key did not sign it.",
             "It answers another request.",
             "It was changed on the way.",
+            "With 'authority answer' or 'phone': it was made with a key of another authority.",
             "The host's clock is far behind what a host has said before.",
             "With 'host dns': the name server did not sign its answer, or it is no name server.",
         ],

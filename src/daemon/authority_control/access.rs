@@ -1,0 +1,84 @@
+//! Getting a command done, whoever has the folder.
+
+use core::time::Duration;
+use std::boxed::Box;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::command::{Command, Failure, Reply};
+use super::office::Office;
+use crate::daemon::authority_files::AuthorityFiles;
+use crate::daemon::files::FileError;
+use crate::time::UnixTime;
+
+/// How long a command waits for another one that works in the folder.
+const PATIENCE: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(50);
+
+/// Who does what is asked.
+#[derive(Debug)]
+pub enum Access {
+    /// This process, which has the folder until this value is dropped.
+    Here(Box<Office>),
+    /// The service that has the folder.
+    Service(PathBuf),
+}
+
+impl Access {
+    /// Takes the folder, or finds the service that has it. Another command that works in it is
+    /// waited for, some seconds at most.
+    pub fn to(folder: &Path) -> Result<Self, FileError> {
+        let start = Instant::now();
+        loop {
+            if let Some(files) = AuthorityFiles::try_open(folder)? {
+                return Ok(Self::Here(Box::new(Office::new(files))));
+            }
+            if let Some(service) = running_service(folder) {
+                return Ok(Self::Service(service));
+            }
+            if start.elapsed() >= PATIENCE {
+                let reason = "another command works in this folder; try again";
+                return Err(FileError::new(folder, "cannot lock", reason));
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Has a command done, and hands on what is told, but for the end.
+    ///
+    /// `now` is this process's clock; a service goes by its own.
+    pub fn run(
+        &self,
+        command: &Command,
+        now: UnixTime,
+        tell: &mut dyn FnMut(Reply),
+    ) -> Result<(), Failure> {
+        let mut end = None;
+        let mut hear = |reply| match reply {
+            Reply::Done => end = Some(Ok(())),
+            Reply::Failed(failure) => end = Some(Err(failure)),
+            other => tell(other),
+        };
+        match self {
+            Self::Here(office) => office.handle(command, now, &mut |reply| {
+                hear(reply);
+                true
+            }),
+            Self::Service(socket) => ask_service(socket, command, &mut hear)?,
+        }
+        end.unwrap_or_else(|| Err(Failure::failed("the service broke off its reply")))
+    }
+}
+
+#[cfg(unix)]
+use super::socket::{ask as ask_service, running as running_service};
+
+#[cfg(not(unix))]
+fn running_service(_: &Path) -> Option<PathBuf> {
+    None
+}
+
+#[cfg(not(unix))]
+fn ask_service(_: &Path, _: &Command, _: &mut dyn FnMut(Reply)) -> Result<(), Failure> {
+    Err(Failure::failed("this system has no sockets to reach the service by"))
+}
