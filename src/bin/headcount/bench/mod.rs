@@ -13,6 +13,7 @@
 //! - The generator is on the same machine as the server in a comparison and takes its share of the
 //!   processors, the same for every server; it makes no digest and no signature meanwhile.
 
+mod authority;
 mod compare;
 mod frames;
 mod link;
@@ -50,15 +51,20 @@ use crate::output::{Exit, Output, Problem};
 /// With --compare, starts a host and two echo servers on this machine, all three with the same
 /// socket code, and measures them in turns: a host exchange costs at least the frames' way there and
 /// back (plain echo) and one Ed25519 signature (signing echo).
+///
+/// With --authority, starts an authority's service in a folder for temporary files and has made-up
+/// machines activate by key, each of them durable before it is answered, in turns with bare commits of
+/// the database on the same disk.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   headcount bench --host localhost:1688 --product product.toml --transport udp --seconds 10
-  headcount bench --compare --transport all")]
+  headcount bench --compare --transport all
+  headcount bench --authority --connections 64")]
 pub(crate) struct Arguments {
     /// The host to load.
     #[arg(long, value_name = "NAME:PORT", requires = "product")]
-    #[arg(required_unless_present_any = ["compare", "serve"])]
+    #[arg(required_unless_present_any = ["compare", "authority", "serve"])]
     host: Option<String>,
     /// Product file with the setup key that the requests are tagged with.
     #[arg(long, value_name = "FILE")]
@@ -66,6 +72,9 @@ pub(crate) struct Arguments {
     /// Compare this program's host with two echo servers.
     #[arg(long, conflicts_with_all = ["host", "product"])]
     compare: bool,
+    /// Measure durable activations by key beside the database's own commits.
+    #[arg(long, conflicts_with_all = ["host", "product", "compare", "transport", "persistent"])]
+    authority: bool,
     /// How frames travel; `all` only with --compare, where it is the default. [default: tcp]
     #[arg(long)]
     transport: Option<Choice>,
@@ -87,7 +96,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
     /// Be one of the servers of a comparison until standard input ends.
-    #[arg(long, hide = true, conflicts_with_all = ["host", "product", "compare"])]
+    #[arg(long, hide = true, conflicts_with_all = ["host", "product", "compare", "authority"])]
     serve: Option<Kind>,
 }
 
@@ -101,6 +110,9 @@ enum Choice {
 pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem> {
     if let Some(kind) = arguments.serve {
         return serve::run(kind);
+    }
+    if arguments.authority {
+        return authority::run(&arguments.durable(), output);
     }
     // The load has threads of its own; this one keeps the time.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -126,6 +138,15 @@ impl Arguments {
             }
             (Choice::All, _) => Err(Problem::new(Exit::Usage, "one transport at a time, please")
                 .advise("a host is loaded with --transport tcp or udp")),
+        }
+    }
+
+    /// What `--authority` measures.
+    fn durable(&self) -> authority::Plan {
+        authority::Plan {
+            duration: Duration::from_secs(self.seconds.unwrap_or(2)),
+            rounds: self.rounds,
+            connections: self.connections,
         }
     }
 
