@@ -49,7 +49,6 @@ fn exit_codes(path: &str) -> Vec<Exit> {
         }
         "host run" | "host status" | "client status" | "proxy list" => &[Damaged],
         "client discover" => &[NobodyAnswered, Damaged, Interrupted],
-        "authority phone" => &[Refused, NotTrusted],
         "client rearm" => &[Refused, Damaged],
         "client activate" => {
             &[BelowThreshold, Refused, NobodyAnswered, NotTrusted, Damaged, Interrupted]
@@ -107,7 +106,7 @@ mod tests {
         assert!(found.len() > 15, "{found:?}");
         for (name, help) in found {
             let is_group =
-                ["host", "dns", "client", "authority", "product", "key", "proxy"].contains(&&*name);
+                ["host", "dns", "client", "authority", "product", "key", "proxy", "root"].contains(&&*name);
             assert!(help.contains("xample"), "{name}: {help}");
             assert!(is_group || help.contains("Exit codes:"), "{name}: {help}");
         }
