@@ -218,6 +218,31 @@ fn a_product_that_is_added_while_it_runs_is_known_soon() {
 }
 
 #[test]
+fn a_key_that_is_blocked_while_it_runs_is_refused_at_once() {
+    let vendor = Vendor::new("");
+    let (product, key) = (vendor.product(), vendor.mak(50));
+    vendor.run(&["status"]).expect(1).says("no service runs");
+    let service = vendor.start();
+    let frame = request(&product, &key, 1, 0);
+    let answer = service.answer(&frame);
+    let id = key.key_id().0.to_string();
+    vendor.run(&["key", "block", &id]).expect(0);
+    let verdict = |frame| judge(&product, frame, &service.answer(frame)).unwrap().body.verdict;
+    assert_eq!(verdict(&frame), Verdict::Refused(Refusal::KeyBlocked), "nor is it repeated");
+    let other = request(&product, &key, 2, 0);
+    assert_eq!(verdict(&other), Verdict::Refused(Refusal::KeyBlocked));
+    vendor.run(&["key", "unblock", &id]).expect(0);
+    assert_eq!(service.answer(&frame), answer);
+    assert_eq!(vendor.machines_activated(key.key_id()), 1);
+    let status = vendor.run(&["status", "--json"]).expect(0).json();
+    assert_eq!((&status["products"], &status["certificates"]), (&1.into(), &1.into()), "{status}");
+    let requests = &status["requests"];
+    assert_eq!((&requests["counted"], &requests["refused"]), (&1.into(), &2.into()), "{status}");
+    assert!(service.stop().success());
+    vendor.run(&["status"]).expect(1).says("no service runs");
+}
+
+#[test]
 fn a_second_service_on_the_folder_is_refused() {
     let vendor = Vendor::new("");
     let (product, key) = (vendor.product(), vendor.mak(50));

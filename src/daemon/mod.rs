@@ -30,7 +30,7 @@ mod server;
 pub use authority_control::ControlSocket;
 pub use authority_control::{
     Access, Answered, CONTROL_SOCKET, Command, Confirmed, Failure, FailureKind, KeyDetails, Office,
-    ProductDetails, Reply,
+    ProductDetails, Reply, ServiceStatus,
 };
 pub use authority_files::{
     AuthorityConfig, AuthorityFiles, RootConfig, ServiceConfig, read_signing_key,

@@ -106,7 +106,8 @@ mod tests {
         assert!(found.len() > 15, "{found:?}");
         for (name, help) in found {
             let is_group =
-                ["host", "dns", "client", "authority", "product", "key", "proxy", "root"].contains(&&*name);
+                ["host", "dns", "client", "authority", "product", "key", "proxy", "root"]
+                    .contains(&&*name);
             assert!(help.contains("xample"), "{name}: {help}");
             assert!(is_group || help.contains("Exit codes:"), "{name}: {help}");
         }

@@ -6,6 +6,7 @@ use std::borrow::ToOwned;
 use std::boxed::Box;
 use std::path::PathBuf;
 use std::string::{String, ToString};
+use std::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,8 @@ pub enum Command {
     Answer(String),
     /// Confirm an installation id: a [`Reply::Confirmed`].
     Confirm(String),
+    /// How the service is: a [`Reply::Status`].
+    Status,
 }
 
 /// What is told. [`Done`](Self::Done) and [`Failed`](Self::Failed) come last.
@@ -73,6 +76,8 @@ pub enum Reply {
     Answered(Box<Answered>),
     /// An installation id was confirmed.
     Confirmed(Box<Confirmed>),
+    /// How the service is.
+    Status(ServiceStatus),
     /// That was all.
     Done,
     /// It could not be done, or no further.
@@ -101,6 +106,19 @@ pub struct ProductDetails {
     pub path: PathBuf,
     /// The number of its setup key.
     pub setup_key_id: u32,
+}
+
+/// How a service is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// The id of the root key that issues certificates.
+    pub root: u16,
+    /// Products that it knows.
+    pub products: usize,
+    /// Certificates of its own key, one for each product family.
+    pub certificates: usize,
+    /// What became of the requests since it was started, by name.
+    pub requests: Vec<(String, u64)>,
 }
 
 /// A request that was answered.

@@ -16,6 +16,7 @@ mod socket;
 pub use access::Access;
 pub use command::{
     Answered, Command, Confirmed, Failure, FailureKind, KeyDetails, ProductDetails, Reply,
+    ServiceStatus,
 };
 pub use office::Office;
 #[cfg(unix)]

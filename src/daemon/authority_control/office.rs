@@ -4,7 +4,7 @@ use std::boxed::Box;
 use std::string::String;
 use std::sync::{Arc, OnceLock};
 
-use super::command::{Command, Failure, KeyDetails, ProductDetails, Reply};
+use super::command::{Command, Failure, KeyDetails, ProductDetails, Reply, ServiceStatus};
 use crate::daemon::authority_files::AuthorityFiles;
 use crate::daemon::authority_service::{Desk, DeskSettings};
 use crate::daemon::authority_store::{
@@ -100,8 +100,23 @@ impl Office {
             Command::Confirm(id) => {
                 tell(self.confirm(id, now)?);
             }
+            Command::Status => {
+                tell(self.status()?);
+            }
         }
         Ok(())
+    }
+
+    fn status(&self) -> Result<Reply, Failure> {
+        let desk = self.desk()?;
+        let (products, certificates) = desk.sizes();
+        let requests = desk.counters().all().map(|(name, count)| (name.into(), count));
+        Ok(Reply::Status(ServiceStatus {
+            root: self.files.config().use_root,
+            products,
+            certificates,
+            requests: requests.into(),
+        }))
     }
 
     /// The vendor's keys.

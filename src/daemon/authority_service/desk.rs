@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::vec::Vec;
 
 use super::catalogue::{self, Catalogue, serves_on, text};
+use super::counters::AuthorityCounters;
 use super::root::AuthorityRoot;
 use super::signer_process::SignerError;
 use crate::authority::{
@@ -28,6 +29,7 @@ pub struct Desk {
     others: Vec<AuthorityRoot>,
     settings: DeskSettings,
     catalogue: RwLock<Arc<Catalogue>>,
+    counters: Arc<AuthorityCounters>,
 }
 
 /// By which rules the authority answers.
@@ -62,7 +64,8 @@ impl Desk {
         others: Vec<AuthorityRoot>,
         settings: DeskSettings,
     ) -> Self {
-        Self { master, key, root, others, settings, catalogue: RwLock::default() }
+        let (catalogue, counters) = (RwLock::default(), Arc::default());
+        Self { master, key, root, others, settings, catalogue, counters }
     }
 
     /// Takes up the vendor's products, and has the root keys issue certificates of the authority's
@@ -116,6 +119,12 @@ impl Desk {
         let catalogue = Arc::new(Catalogue { products, certificates });
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue;
         result.map(|()| issued)
+    }
+
+    /// What became of the requests that were answered from here.
+    #[must_use]
+    pub const fn counters(&self) -> &Arc<AuthorityCounters> {
+        &self.counters
     }
 
     /// How many products there are, and how many certificates of the authority's own key.

@@ -73,7 +73,7 @@ impl<C: Clock + Clone> AuthorityService<C> {
         queue: usize,
         clock: C,
     ) -> (Self, WriterHandle) {
-        let counters = Arc::new(AuthorityCounters::default());
+        let counters = desk.counters().clone();
         let (sender, jobs) = mpsc::sync_channel(queue);
         let writer = Writer {
             jobs,

@@ -51,6 +51,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Whether a service does it.
+    pub(super) const fn is_service(&self) -> bool {
+        matches!(self.access, Access::Service(_))
+    }
+
     /// Has something done, and hands on each part of the reply.
     pub(super) fn each(
         &self,

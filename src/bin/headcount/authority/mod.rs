@@ -12,6 +12,7 @@ mod product;
 mod root;
 mod run;
 mod signer;
+mod status;
 
 use asking::FolderArgument;
 use clap::{Args, Subcommand};
@@ -50,6 +51,7 @@ enum Verb {
     Hosts(list::HostArguments),
     Activations(list::ActivationArguments),
     Run(run::Arguments),
+    Status(status::Arguments),
     Root(root::Arguments),
     Signer(signer::Arguments),
 }
@@ -65,6 +67,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         Verb::Hosts(arguments) => list::hosts(arguments, output),
         Verb::Activations(arguments) => list::activations(arguments, output),
         Verb::Run(arguments) => run::run(arguments, output),
+        Verb::Status(arguments) => status::run(arguments, output),
         Verb::Root(arguments) => root::run(arguments, output),
         Verb::Signer(arguments) => signer::run(arguments),
     }

@@ -78,8 +78,7 @@ fn in_folder(plan: &Plan, folder: &Path, output: Output) -> Result<Exit, Problem
         let batch = (granted / committed.max(1)).max(1);
         let single = commit_rate(&bare, &mut row, 1, plan.duration)?;
         let batched = commit_rate(&bare, &mut row, batch, plan.duration)?;
-        let round =
-            Round { activations: granted as f64 / elapsed.as_secs_f64(), single, batched, batch };
+        let round = Round { activations: per_second(granted, elapsed), single, batched, batch };
         output.line(format_args!(
             "round {number}: {} activations a second, {batch} a commit; the database alone: {} \
              commits of one row a second, {} rows in commits of {batch}",
@@ -307,7 +306,7 @@ fn commit_rate(
         *row += batch;
         rows += batch;
     }
-    Ok(rows as f64 / start.elapsed().as_secs_f64())
+    Ok(per_second(rows, start.elapsed()))
 }
 
 fn commit(database: &redb::Database, first: u64, batch: u64) -> Result<(), redb::Error> {
@@ -323,6 +322,11 @@ fn commit(database: &redb::Database, first: u64, batch: u64) -> Result<(), redb:
         }
     }
     Ok(transaction.commit()?)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no run counts to 2^52")]
+fn per_second(count: u64, elapsed: Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64()
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
