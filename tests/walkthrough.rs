@@ -83,7 +83,7 @@ fn the_walk_through_does_what_it_says() {
     // Whatever fails, the services that the page starts are ended with the shell.
     let mut script = "set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n".to_owned();
     for block in &blocks {
-        script += &format!("{}echo '{MARK}'\n", block.commands);
+        script.extend([&*block.commands, "echo '", MARK, "'\n"]);
     }
     let program = Path::new(env!("CARGO_BIN_EXE_headcount")).parent().unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
