@@ -397,7 +397,9 @@ proptest! {
 fn fail(store: &Store, operations: &[Operation]) {
     let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         store.database().write(|records| {
-            operations.iter().for_each(|one| apply(records, one).unwrap());
+            for one in operations {
+                apply(records, one).unwrap();
+            }
             std::panic::resume_unwind(Box::new("in the middle"));
         })
     }));
@@ -500,7 +502,7 @@ fn a_file_is_made_once_and_opened_by_one() {
     assert!(!missing.exists(), "a database that is lost must not begin anew");
     std::fs::write(&missing, []).unwrap();
     RedbDatabase::open(&missing).unwrap_err();
-    std::fs::write(&missing, [0x5a; 100_000]).unwrap();
+    std::fs::write(&missing, vec![0x5a; 100_000]).unwrap();
     RedbDatabase::open(&missing).unwrap_err();
 }
 

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use headcount::authority::ActivationOutcome;
 use headcount::daemon::{Clock, ProductFile, RootKey, SystemClock};
+use headcount::phone::InstallationId;
 use headcount::time::EpochMinute;
 use headcount::trust::Signer;
 use headcount::wire::{CountedId, Frame, KeyId, KeyKind, Request};
@@ -428,4 +429,102 @@ fn a_request_is_shown_as_a_code_that_a_camera_reads() {
     let answer = site.authority.answer(read.as_slice().try_into().unwrap()).unwrap();
     site.folder.file("answer", answer);
     site.run("a", &["apply", "answer"]).expect(0);
+}
+
+impl Site {
+    /// What the vendor reads back to who reads this out.
+    fn confirmation(&self, id: &str) -> String {
+        let id: InstallationId = id.parse().unwrap();
+        let (service, ledger) = &mut *self.authority.vendor.lock().unwrap();
+        let now = SystemClock::start().now().clock.unwrap();
+        let root = root();
+        let vendor = headcount::authority::Authority {
+            master: &service.master,
+            root_id: ROOT_ID,
+            root: &root,
+            certificate_validity: headcount::time::Minutes::from_days(365),
+            max_skew: None,
+        };
+        let answer = vendor.answer_installation(&id, &service.products, now, ledger).unwrap();
+        answer.confirmation.to_string()
+    }
+
+    fn installation_id(&self, name: &str) -> String {
+        let shown = self.run(name, &["phone", "--key-file", "mak.txt"]).expect(0).json();
+        let groups: Vec<_> = shown["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| group.as_str().unwrap())
+            .collect();
+        assert_eq!(groups.join("-"), shown["installation_id"].as_str().unwrap());
+        groups.join("-")
+    }
+}
+
+#[test]
+fn a_voice_activates_a_machine() {
+    let site = Site::new(5);
+    site.text("a", &["phone"]).expect(2).says("no key is installed");
+    site.text("a", &["phone", "--confirm", "0"]).expect(2).says("no key is installed");
+    let id = site.installation_id("a");
+    assert_eq!(site.installation_id("a"), id, "until it is answered");
+    let shown = site.text("a", &["phone"]).expect(0).stdout;
+    for (place, group) in (1..).zip(id.split('-')) {
+        assert!(shown.contains(&format!("{place:>4}: {group}")), "{shown}");
+    }
+    let confirmation = site.confirmation(&id);
+
+    // A group that was misheard is told by its place.
+    let groups: Vec<String> = confirmation.split('-').map(str::to_owned).collect();
+    for place in [1, 14, 26] {
+        let mut typed = groups.clone();
+        let digits = &mut typed[place - 1];
+        let wrong = if digits.starts_with('1') { "2" } else { "1" };
+        digits.replace_range(0..1, wrong);
+        let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
+        let ended = site.text("a", &[&["phone", "--confirm"], &typed[..]].concat()).expect(2);
+        ended.says(&format!("group {place} is not right"));
+    }
+    let some: Vec<&str> = groups.iter().map(String::as_str).take(25).collect();
+    let ended = site.text("a", &[&["phone", "--confirm"], &some[..]].concat());
+    ended.expect(2).says("only 25 groups of digits, there are 26");
+    site.text("a", &["phone", "--confirm", &id]).expect(2).says("only 13 groups");
+    assert_eq!(site.status("a")["activated"], false);
+
+    // By standard input, in lines of whatever length, and without hyphens.
+    let lines: Vec<String> = groups.chunks(5).map(|row| row.concat()).collect();
+    let arguments = ["client", "phone", "--confirm", "--config", "a"];
+    let typed = site.folder.run_with(&arguments, lines.join("\n").as_bytes());
+    typed.expect(0).says("Activated for ever. It was by phone, with key 77.");
+    let status = site.status("a");
+    let activation = &status["activation"];
+    assert_eq!((&status["activated"], &activation["by"]), (&true.into(), &"phone".into()));
+    assert_eq!((&activation["host_id"], &activation["host_time"]), (&Value::Null, &Value::Null));
+    site.text("a", &["status"]).expect(0).says("activated by phone, with key 77");
+    // The authority knows the machine when it asks on line.
+    site.run("a", &["activate"]).expect(0);
+    assert_eq!(site.authority.last(), ActivationOutcome::Granted { counted: false, left: 4 });
+    assert_eq!(site.status("a")["activation"]["by"], "key");
+}
+
+#[test]
+fn a_confirmation_is_for_one_machine() {
+    let site = Site::new(5);
+    site.machine("b", "b");
+    let (a, b) = (site.installation_id("a"), site.installation_id("b"));
+    assert_ne!(a, b);
+    let ended = site.text("b", &["phone", "--confirm", &site.confirmation(&a)]).expect(6);
+    ended.says("the confirmation id is not for this installation id");
+    assert_eq!(site.status("b")["activated"], false);
+    site.run("b", &["phone", "--confirm", &site.confirmation(&b)]).expect(0);
+    // The hardware has changed a little since the id was read out.
+    let path = site.folder.join("a/client.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replace("card a", "card z")).unwrap();
+    site.run("a", &["phone", "--confirm", &site.confirmation(&a)]).expect(0);
+    assert_eq!(site.authority.used(), 2);
+    // And then altogether.
+    std::fs::write(&path, config.replace(" a\"", " zz\"")).unwrap();
+    assert_eq!(site.status("a")["status"], "out_of_tolerance_grace");
 }

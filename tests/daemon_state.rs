@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use headcount::daemon::{
-    HostConfig, HostFiles, HostMemory, HostService, SaveIntervals, Service, SystemClock, system_rng,
+    Answer, HostConfig, HostFiles, HostMemory, HostService, SaveIntervals, Service, SystemClock,
+    system_rng,
 };
 use headcount::storage::{FileStore, Kind, Slots, image_len};
 use program::Folder;
@@ -50,13 +51,13 @@ async fn junk_alone_does_not_keep_the_disk_busy() {
     let source: SocketAddr = "192.0.2.1:1688".parse().unwrap();
     let saved = || files(&site).open_state().unwrap().snapshot;
     for _ in 0..20 {
-        assert!(service.answer(source, &[0; 250]).is_none());
+        assert!(matches!(service.answer(source, &[0; 250]), Answer::Now(None)));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(saved().is_none(), "nobody was answered");
     // What is answered is saved soon, with what came before.
     let request = site::request(&site, SystemTime::now().into());
-    assert!(service.answer(source, &request).is_some());
+    assert!(matches!(service.answer(source, &request), Answer::Now(Some(_))));
     let start = Instant::now();
     let first = loop {
         match saved() {
@@ -66,7 +67,7 @@ async fn junk_alone_does_not_keep_the_disk_busy() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     // At the end, everything is.
-    assert!(service.answer(source, &[0; 250]).is_none());
+    assert!(matches!(service.answer(source, &[0; 250]), Answer::Now(None)));
     drop(stop);
     saving.await.unwrap().unwrap();
     assert_ne!(saved().unwrap(), first);

@@ -14,6 +14,7 @@ use headcount::client::{
 };
 use headcount::discovery::{InstalledKey, Keyed, Numbered};
 use headcount::fingerprint::{Fingerprint, Matching};
+use headcount::phone::{self, InstallationId, UntrustedRecord};
 use headcount::policy::Skew;
 use headcount::storage::Corrupt;
 use headcount::time::{Minutes, Now, UnixTime};
@@ -119,6 +120,20 @@ struct Carried {
     key: bool,
     answer: Answer,
     wrong: Wrong,
+    /// In place of the answer a confirmation by phone.
+    phone: Option<Spoken>,
+}
+
+/// A confirmation, by a root key or not, and for this request or not.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Spoken {
+    First,
+    Second,
+    Impostor,
+    Host,
+    OtherMachine,
+    OtherRequest,
+    Bit(u16),
 }
 
 /// What is wrong with its request.
@@ -349,7 +364,7 @@ struct Grant {
     by: ActivatedBy,
     /// In milliseconds, as are the intervals.
     validity: Option<u64>,
-    activation_interval: u64,
+    activation_interval: Option<u64>,
     renewal_interval: u64,
     count: u32,
     host_time: u64,
@@ -614,16 +629,19 @@ impl<'p> World<'p> {
 
     /// Whether the activation is of the kind that is asked for.
     fn is_as_installed(&self) -> bool {
-        let wanted = self.key.map_or(ActivatedBy::Count, |key| ActivatedBy::Key(key.key_id));
-        self.state.grant.as_ref().is_some_and(|grant| grant.by == wanted)
+        let by = self.state.grant.as_ref().map(|grant| grant.by);
+        match (self.key, by) {
+            (None, Some(ActivatedBy::Count)) => true,
+            (Some(key), Some(ActivatedBy::Key(by) | ActivatedBy::Phone(by))) => by == key.key_id,
+            _ => false,
+        }
     }
 
     /// Whether it is for ever, and of the kind that is asked for: then nothing need be asked.
     fn is_settled(&self) -> bool {
         let granted = self.state.grant.as_ref();
-        let for_ever = granted.is_some_and(|grant| {
-            matches!(grant.by, ActivatedBy::Key(_)) && grant.validity.is_none()
-        });
+        let for_ever =
+            granted.is_some_and(|grant| grant.by != ActivatedBy::Count && grant.validity.is_none());
         for_ever && self.is_as_installed() && self.is_licensed()
     }
 
@@ -1001,7 +1019,7 @@ impl<'p> World<'p> {
             hardware: pending.request.fingerprint,
             by,
             validity,
-            activation_interval: self.activation_interval,
+            activation_interval: Some(self.activation_interval),
             renewal_interval,
             count,
             host_time,
@@ -1067,6 +1085,9 @@ impl<'p> World<'p> {
             key_id: key.key_id,
         };
         let frame = TagSchedule::new(&key.tag_key).seal(&request);
+        if let Some(spoken) = carried.phone {
+            return self.take_confirmation(carried.wrong, spoken, &request, &frame);
+        }
         let other = [3; FRAME_LEN];
         let to_this = !matches!(carried.answer.to, To::TheOneBefore | To::Nobody);
         let voucher = carried.answer.voucher.of_authority();
@@ -1076,12 +1097,9 @@ impl<'p> World<'p> {
 
         let before = self.client.image(now);
         let taken = self.client.take_stored(now, &mut self.dice, &frame, answer);
-        let objection = if by_count {
-            Some(Rejection::ByCount)
-        } else if carried.wrong == Wrong::Product {
-            Some(Rejection::OtherProduct)
-        } else if !self.is_ours(&request.fingerprint) {
-            Some(Rejection::OtherHardware)
+        let foreign = self.foreign(carried.wrong, &request);
+        let objection = if foreign.is_some() {
+            foreign
         } else if damaged {
             assert!(matches!(taken, Err(Rejection::Untrusted(_))));
             assert!(self.client.image(now) == before);
@@ -1105,13 +1123,95 @@ impl<'p> World<'p> {
         assert_eq!(taken, Ok(Outcome::Activated { count }));
         self.state.floor = self.state.floor.max(body.host_time.as_secs());
         self.activation_interval = bounded(body.activation_interval);
-        self.state.counted &= request.cmid == self.state.cmid;
-        self.state.cmid = request.cmid;
-        self.cmids.insert(request.cmid);
+        self.adopts(request.cmid);
         let pending = Pending { host: 0, tried: 1, rearmed: false, sent_until: None, request };
         self.activate(&pending, &body, count, validity);
         self.warned_at = None;
         self.starts(now);
+    }
+
+    /// Why a request that is brought is none of this machine's.
+    fn foreign(&self, wrong: Wrong, request: &Request<'_>) -> Option<Rejection> {
+        match wrong {
+            Wrong::ByCount => Some(Rejection::ByCount),
+            Wrong::Product => Some(Rejection::OtherProduct),
+            _ if !self.is_ours(&request.fingerprint) => Some(Rejection::OtherHardware),
+            _ => None,
+        }
+    }
+
+    fn adopts(&mut self, cmid: Cmid) {
+        self.state.counted &= cmid == self.state.cmid;
+        self.state.cmid = cmid;
+        self.cmids.insert(cmid);
+    }
+
+    fn take_confirmation(
+        &mut self,
+        wrong: Wrong,
+        spoken: Spoken,
+        request: &Request<'_>,
+        frame: &Frame,
+    ) {
+        let now = self.time.now();
+        let [first, second, impostor] = Vendor::root_keys();
+        let signer = match spoken {
+            Spoken::Second => &second,
+            Spoken::Impostor => &impostor,
+            Spoken::Host => &Vendor::get().hosts[0],
+            _ => &first,
+        };
+        let mut machine = phone::Machine::of(request);
+        if matches!(spoken, Spoken::OtherMachine) {
+            machine.cmid = Cmid::new([0xee; 16]).expect("not zero");
+        }
+        let id = InstallationId::for_machine(&machine, &TagKey::from_bytes([7; 32]));
+        let confirmation = id.confirm(signer).unwrap_or_else(|never| match never {});
+        let beside = if matches!(spoken, Spoken::OtherRequest) { &[4; FRAME_LEN] } else { frame };
+        let mut record = confirmation.record(&id, beside);
+        if let Spoken::Bit(bit) = spoken {
+            let bit = usize::from(bit) % (FRAME_LEN * 8);
+            record[bit / 8] ^= 1 << (bit % 8);
+        }
+        let before = self.client.image(now);
+        let taken = self.client.take_stored(now, &mut self.dice, frame, &record);
+        let unconfirmed = match spoken {
+            Spoken::First | Spoken::Second => None,
+            Spoken::Impostor | Spoken::Host => Some(UntrustedRecord::Unconfirmed),
+            Spoken::OtherMachine => Some(UntrustedRecord::OtherMachine),
+            Spoken::OtherRequest => Some(UntrustedRecord::Changed),
+            Spoken::Bit(_) => {
+                taken.expect_err("a confirmation that somebody changed");
+                assert!(self.client.image(now) == before);
+                return;
+            }
+        };
+        let foreign = self.foreign(wrong, request);
+        if let Some(rejection) = foreign.or(unconfirmed.map(Rejection::Unconfirmed)) {
+            assert_eq!(taken, Err(rejection));
+            assert!(self.client.image(now) == before, "what is not confirmed left a trace");
+            return;
+        }
+        assert_eq!(taken, Ok(Outcome::Activated { count: 0 }));
+        self.adopts(request.cmid);
+        self.state.grant = Some(Grant {
+            cmid: request.cmid,
+            hardware: request.fingerprint,
+            by: ActivatedBy::Phone(request.key_id),
+            validity: None,
+            activation_interval: None,
+            renewal_interval: bounded(Minutes(0)),
+            count: 0,
+            host_time: 0,
+            digest: trust::request_digest(frame),
+            age: Mark::now(now, self.state.floor),
+        });
+        self.state.previous = None;
+        self.state.out_of_tolerance = None;
+        self.rest(self.activation_interval);
+        self.warned_at = None;
+        self.starts(now);
+        self.check_hardware();
     }
 
     fn takes_fresh_cmid(&mut self) {
@@ -1202,7 +1302,7 @@ impl<'p> World<'p> {
             assert!(after.status == status || revived, "{status:?} became {after:?}");
         }
         self.preferred = 0;
-        let said = self.state.grant.as_ref().map(|grant| grant.activation_interval);
+        let said = self.state.grant.as_ref().and_then(|grant| grant.activation_interval);
         let product = bounded(self.product.limits.activation_interval);
         self.activation_interval = said.unwrap_or(product);
         self.reported = self.licence().status;

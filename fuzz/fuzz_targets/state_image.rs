@@ -17,6 +17,7 @@ use headcount::host::{
     Host, HostCounters, Pool, Product, RestoreFailure, Settings, SetupKey, Source,
     describe_snapshot,
 };
+use headcount::phone::{self, InstallationId};
 use headcount::policy;
 use headcount::storage::{
     Damage, ENVELOPE_LEN, Found, Image, Kind, SaveError, Slot, SlotState, Slots, Store, VERSION,
@@ -470,7 +471,8 @@ struct Exchange {
     response: Frame,
     cmid: [u8; 16],
     hardware: Fingerprint,
-    host_time: u64,
+    /// `None` by phone.
+    host_time: Option<u64>,
     by_key: bool,
     activates: bool,
 }
@@ -555,12 +557,32 @@ fn exchanges() -> &'static [Exchange] {
                 response: vendor.answer(voucher, body),
                 cmid: *asked.cmid.as_bytes(),
                 hardware: asked.fingerprint,
-                host_time: EPOCH,
+                host_time: Some(EPOCH),
                 by_key: asked.method == Method::Key,
                 activates,
             }
         })
+        .chain(confirmed(by_key(ask(1, 0)), 0))
+        .chain(confirmed(by_key(ask(2, 4)), 1))
+        .chain(confirmed(by_key(ask(1, 0)), 2))
         .collect()
+    })
+}
+
+/// A request, and in the place of the answer the record that the root key of this number has confirmed
+/// it. There are two root keys; the third is an impostor's.
+fn confirmed(asked: Request<'_>, root: usize) -> Option<Exchange> {
+    let request = TagSchedule::new(&Vendor::get().tag_key).seal(&asked);
+    let id = InstallationId::for_machine(&phone::Machine::of(&asked), &Vendor::get().tag_key);
+    let confirmation = id.confirm(&Vendor::root_keys()[root]).ok()?;
+    Some(Exchange {
+        request,
+        response: confirmation.record(&id, &request),
+        cmid: *asked.cmid.as_bytes(),
+        hardware: asked.fingerprint,
+        host_time: None,
+        by_key: true,
+        activates: root < 2,
     })
 }
 
@@ -746,8 +768,11 @@ fn rewritten(
     let mut spoilt = payload[SPOILT] == 1;
     match believed {
         Some(exchange) => {
-            image[AGE..AGE + 8].copy_from_slice(&exchange.host_time.to_be_bytes());
-            let floor = number(payload, FLOOR).max(exchange.host_time);
+            // Without a host's time, nothing better is known of the age.
+            if let Some(host_time) = exchange.host_time {
+                image[AGE..AGE + 8].copy_from_slice(&host_time.to_be_bytes());
+            }
+            let floor = number(payload, FLOOR).max(exchange.host_time.unwrap_or(0));
             image[FLOOR..FLOOR + 8].copy_from_slice(&floor.to_be_bytes());
             let pairs = exchange.hardware.components().iter().zip(hardware.components());
             let matches = pairs.filter(|(a, b)| a != b).count() <= 2;

@@ -138,7 +138,7 @@ impl Vendor {
     }
 
     fn new() -> Self {
-        let [first, second, impostor] = [1, 2, 3].map(|n| SigningKey::from_seed(&[n; 32]));
+        let [first, second, impostor] = Self::root_keys();
         let hosts = [4, 5].map(|n| SigningKey::from_seed(&[n; 32]));
         let claims = Claims {
             public_key: hosts[0].public_key(),
@@ -179,6 +179,11 @@ impl Vendor {
             hosts,
             tag_key: TagKey::from_bytes([6; 32]),
         }
+    }
+
+    /// The private halves of the root keys, and of one that is none.
+    pub fn root_keys() -> [SigningKey; 3] {
+        [1, 2, 3].map(|n| SigningKey::from_seed(&[n; 32]))
     }
 
     pub fn certificate(&self, voucher: Voucher) -> Certificate {

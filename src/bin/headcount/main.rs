@@ -10,6 +10,7 @@ mod given_key;
 mod host;
 mod inspect;
 mod output;
+mod spoken;
 mod usage;
 
 use std::process::ExitCode;

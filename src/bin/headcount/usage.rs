@@ -49,7 +49,6 @@ fn exit_codes(path: &str) -> Vec<Exit> {
         }
         "host run" | "host status" | "client status" => &[Damaged],
         "client discover" => &[NobodyAnswered, Damaged, Interrupted],
-        "authority phone" => &[Refused, NotTrusted],
         "client rearm" => &[Refused, Damaged],
         "client activate" => {
             &[BelowThreshold, Refused, NobodyAnswered, NotTrusted, Damaged, Interrupted]

@@ -21,7 +21,7 @@ pub(super) struct AnsweredFrame {
 
 /// The two kinds of requests, with their answers.
 enum Exchange<'a> {
-    Enrolment(EnrolmentRequest<'a>, EnrolmentBody),
+    Enrolment(Box<(EnrolmentRequest<'a>, EnrolmentBody)>),
     Activation(Box<Request<'a>>, Verdict),
 }
 
@@ -45,10 +45,10 @@ impl AnsweredFrame {
     fn exchange(&self) -> Result<Exchange<'_>, Problem> {
         let unreadable = |malformed| Problem::new(Exit::Failed, malformed);
         match Kind::of(&self.request).map_err(unreadable)? {
-            Kind::EnrolmentRequest => Ok(Exchange::Enrolment(
+            Kind::EnrolmentRequest => Ok(Exchange::Enrolment(Box::new((
                 EnrolmentRequest::parse(&self.request).map_err(unreadable)?,
                 EnrolmentResponse::parse(&self.answer).map_err(unreadable)?.body,
-            )),
+            )))),
             _ => Ok(Exchange::Activation(
                 Box::new(Request::parse(&self.request).map_err(unreadable)?),
                 Response::parse(&self.answer).map_err(unreadable)?.body.verdict,
@@ -59,7 +59,7 @@ impl AnsweredFrame {
     /// All of it for machines.
     pub(super) fn document(&self) -> Result<Value, Problem> {
         let mut document = match self.exchange()? {
-            Exchange::Enrolment(request, body) => enrolment(&request, &body),
+            Exchange::Enrolment(enrolled) => enrolment(&enrolled.0, &enrolled.1),
             Exchange::Activation(request, verdict) => activation(&request, verdict),
         };
         document["repeated"] = json!(self.told.repeated);
@@ -69,38 +69,44 @@ impl AnsweredFrame {
     /// One line for people.
     pub(super) fn summary(&self) -> Result<String, Problem> {
         let again = if self.told.repeated { ", the same answer as before" } else { "" };
+        if let Some(refused) = self.refused()? {
+            return Ok(refused.cause().to_owned());
+        }
         Ok(match self.exchange()? {
-            Exchange::Enrolment(request, EnrolmentBody { outcome: Ok(certificate), .. }) => {
+            Exchange::Enrolment(enrolled) => {
+                let (request, body) = &*enrolled;
+                let end = body.outcome.map(|granted| date(granted.claims.not_after.start()));
                 format!(
                     "host {:?} enrolled with key {} until {}{again}",
                     request.host_name.as_str(),
                     request.key_id.0,
-                    date(certificate.claims.not_after.start())
+                    end.unwrap_or_default()
                 )
             }
-            Exchange::Activation(request, Verdict::Granted { count, .. }) => {
+            Exchange::Activation(request, verdict) => {
+                let left = match verdict {
+                    Verdict::Granted { count, .. } => count,
+                    Verdict::Refused(_) => 0,
+                };
                 let again = match (self.told.repeated, self.told.counted) {
                     (false, false) => ", which had activated it before",
                     _ => again,
                 };
                 format!(
-                    "machine activated with key {}{again}; {count} activations left",
+                    "machine activated with key {}{again}; {left} activations left",
                     request.key_id.0
                 )
             }
-            _ => match self.refused()? {
-                Some(problem) => problem.cause().to_owned(),
-                None => "answered".to_owned(),
-            },
         })
     }
 
     /// What was granted to a host, in some lines.
     pub(super) fn report(&self, output: Output) -> Result<(), Problem> {
-        let Exchange::Enrolment(request, body) = self.exchange()? else {
+        let Exchange::Enrolment(enrolled) = self.exchange()? else {
             output.line(self.summary()?);
             return Ok(());
         };
+        let (request, body) = *enrolled;
         let KeyId(key_id) = request.key_id;
         output.line(format_args!(
             "Enrolled {:?}, host id {}.",
@@ -130,11 +136,12 @@ impl AnsweredFrame {
     /// The refusal, if it is one.
     pub(super) fn refused(&self) -> Result<Option<Problem>, Problem> {
         let (id, refusal) = match self.exchange()? {
-            Exchange::Enrolment(request, EnrolmentBody { outcome: Err(refusal), .. }) => {
-                (request.key_id.0, refusal)
-            }
+            Exchange::Enrolment(enrolled) => match enrolled.1.outcome {
+                Err(refusal) => (enrolled.0.key_id.0, refusal),
+                Ok(_) => return Ok(None),
+            },
             Exchange::Activation(request, Verdict::Refused(refusal)) => (request.key_id.0, refusal),
-            _ => return Ok(None),
+            Exchange::Activation(..) => return Ok(None),
         };
         let (cause, advice) = self.reason(id, refusal);
         Ok(Some(

@@ -73,7 +73,7 @@ impl Asked {
     }
 
     /// A product as it is seen from here: a service may have been started in another folder.
-    pub(super) fn from_here(&self, product: ProductDetails) -> ProductDetails {
+    pub(super) fn seen_from_here(&self, product: ProductDetails) -> ProductDetails {
         let path = product.path.file_name().map(|name| self.folder.join("products").join(name));
         ProductDetails { path: path.unwrap_or_default(), ..product }
     }

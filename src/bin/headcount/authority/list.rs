@@ -43,12 +43,21 @@ struct Which {
     #[arg(long, value_name = "ID")]
     key: Option<u32>,
     /// Print a table for spreadsheets: values with commas between them, the first line their names.
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long)]
     csv: bool,
 }
 
+impl Which {
+    fn checked(&self, output: Output) -> Result<&Self, Problem> {
+        if self.csv && output.is_json() {
+            return Err(Problem::new(Exit::Usage, "either --csv or --json, please"));
+        }
+        Ok(self)
+    }
+}
+
 pub(super) fn hosts(arguments: &HostArguments, output: Output) -> Result<Exit, Problem> {
-    let Which { folder, key, csv } = &arguments.which;
+    let Which { folder, key, csv } = arguments.which.checked(output)?;
     let hosts = latest(enrolments(&folder.access()?, *key)?);
     output.document(&json!({ "hosts": hosts.iter().map(enrolment).collect::<Vec<_>>() }));
     if *csv {
@@ -133,7 +142,7 @@ pub(super) fn activations(
     arguments: &ActivationArguments,
     output: Output,
 ) -> Result<Exit, Problem> {
-    let Which { folder, key, csv } = &arguments.which;
+    let Which { folder, key, csv } = arguments.which.checked(output)?;
     let authority = folder.access()?;
     let products = Products::of(&authority)?;
     if *csv {

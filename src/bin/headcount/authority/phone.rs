@@ -4,12 +4,15 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use clap::Args;
 use headcount::daemon::{Command, Confirmed, Reply, date};
-use headcount::phone::{HostInstallationId, InstallationId, check_group};
+use headcount::phone::{
+    GROUP_DIGITS, HostInstallationId, InstallationId, InvalidGroup, check_group,
+};
 use headcount::time::UnixTime;
 use serde_json::json;
 
 use super::asking::{FolderArgument, unexpected};
 use crate::output::{Exit, Output, Problem};
+use crate::spoken;
 
 /// Activate a machine, or enrol a host, that calls by phone.
 ///
@@ -46,8 +49,8 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     Ok(Exit::Done)
 }
 
-/// Has the groups typed one by one, or several in a line, and each again until it is right. An empty
-/// line ends an id of 13 groups.
+/// Has the groups typed one by one, or several in a line. At a terminal a wrong one is asked for
+/// again. An empty line ends an id of 13 groups.
 fn type_in(input: &mut impl BufRead) -> Result<String, Problem> {
     let is_asked = io::stdin().is_terminal();
     let mut groups: Vec<String> = Vec::new();
@@ -75,20 +78,27 @@ fn type_in(input: &mut impl BufRead) -> Result<String, Problem> {
             return Err(Problem::new(Exit::Usage, cause)
                 .advise("That of a machine has 13 groups, that of a host 17."));
         }
-        for group in line.split(|c: char| c == '-' || c.is_whitespace()) {
-            if group.is_empty() {
-                continue;
-            }
-            match check_group(groups.len(), group) {
-                Ok(_) => groups.push(group.to_owned()),
-                Err(wrong) => {
-                    eprintln!("{wrong}. Have it read out again.");
-                    break;
-                }
+        match take(&line, &mut groups) {
+            Ok(()) => {}
+            Err(wrong) if is_asked => eprintln!("  {wrong}"),
+            Err(wrong) => {
+                return Err(
+                    Problem::new(Exit::Usage, wrong).advise("Have this group read out again.")
+                );
             }
         }
     }
     Ok(groups.join("-"))
+}
+
+/// Takes the groups of a line, up to a wrong one.
+fn take(line: &str, groups: &mut Vec<String>) -> Result<(), InvalidGroup> {
+    let is_separator = |c: char| c == '-' || c.is_whitespace();
+    let digits: Vec<char> = line.chars().filter(|c| !is_separator(*c)).collect();
+    for group in digits.chunks(GROUP_DIGITS) {
+        groups.push(check_group(groups.len(), &group.iter().collect::<String>())?.to_string());
+    }
+    Ok(())
 }
 
 fn tell(confirmed: &Confirmed, output: Output) {
@@ -119,13 +129,10 @@ fn tell(confirmed: &Confirmed, output: Output) {
         output.line("It was before, too: nothing was counted.");
     }
     output.line("Read out the confirmation id, group by group:");
-    for (row, groups) in groups.chunks(4).enumerate() {
-        let first = row.saturating_mul(4).saturating_add(1);
-        let groups: Vec<_> = groups
-            .iter()
-            .enumerate()
-            .map(|(column, group)| format!("{:>4}: {group}", first.saturating_add(column)))
-            .collect();
-        output.line(groups.join(""));
-    }
+    let read_out: Vec<_> = groups
+        .iter()
+        .enumerate()
+        .filter_map(|(index, group)| check_group(index, group).ok())
+        .collect();
+    spoken::show(&read_out, output);
 }

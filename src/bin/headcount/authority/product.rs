@@ -141,7 +141,7 @@ fn find(authority: &Asked, name: &str) -> Result<ProductDetails, Problem> {
 
 fn all(authority: &Asked) -> Result<Vec<ProductDetails>, Problem> {
     authority.list(&Command::Products, |reply| match reply {
-        Reply::Product(product) => Some(authority.from_here(*product)),
+        Reply::Product(product) => Some(authority.seen_from_here(*product)),
         _ => None,
     })
 }
@@ -150,7 +150,7 @@ fn add(arguments: &Add, output: Output) -> Result<Exit, Problem> {
     let authority = arguments.folder.access()?;
     let file = arguments.product_file(&authority)?;
     let product = match authority.one(&Command::NewProduct(Box::new(file)))? {
-        Reply::Product(product) => authority.from_here(*product),
+        Reply::Product(product) => authority.seen_from_here(*product),
         other => return Err(unexpected(&other)),
     };
     output.document(&document(&product));

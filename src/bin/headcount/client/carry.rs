@@ -70,18 +70,12 @@ pub(super) fn request(arguments: &RequestArguments, output: Output) -> Result<Ex
     if let Some(key) = arguments.key.read()? {
         install::install(&mut installed, Some(&key))?;
     }
-    if installed.key.is_none() {
-        return Err(Problem::new(
-            Exit::Usage,
-            "no key is installed, and hosts are not asked by file",
-        )
-        .advise("Give a multiple activation key with --key-file FILE."));
-    }
+    check_key(&installed)?;
     if !arguments.with_name {
         installed.withhold_name();
     }
     let installed = installed;
-    let frame = pending(&installed, &mut state)?;
+    let frame = pending(&installed, &mut state, Names::AsAsked)?;
     let hex = files::to_hex(&frame).to_uppercase();
     if let Some(out) = &arguments.out {
         keep_apart(&request_path(&installed), out)?;
@@ -148,9 +142,29 @@ pub(super) fn take(
     Ok(Exit::Done)
 }
 
+/// Whether the machine's name in a request matters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    AsAsked,
+    Whatever,
+}
+
+/// Only by key can activations be carried.
+pub(super) fn check_key(installed: &Installed) -> Result<(), Problem> {
+    if installed.key.is_some() {
+        return Ok(());
+    }
+    Err(Problem::new(Exit::Usage, "no key is installed, and a host is asked on line only")
+        .advise("Give a multiple activation key with --key-file FILE."))
+}
+
 /// The request that waits for its answer: the one that was made before, as long as it says what the
 /// machine would say now.
-fn pending(installed: &Installed, state: &mut State) -> Result<Frame, Problem> {
+pub(super) fn pending(
+    installed: &Installed,
+    state: &mut State,
+    names: Names,
+) -> Result<Frame, Problem> {
     let product = installed.product()?;
     let settings = installed.search.settings();
     let (clock, mut rng) = (SystemClock::start(), system_rng());
@@ -159,7 +173,7 @@ fn pending(installed: &Installed, state: &mut State) -> Result<Frame, Problem> {
     let frame = make(&mut client, state, &clock)?;
     let path = request_path(installed);
     if let Some(before) = read_request(&path)?
-        && says_the_same(installed, &before, &frame)
+        && says_the_same(installed, &before, &frame, names)
     {
         return Ok(before);
     }
@@ -187,14 +201,17 @@ fn make(
     frame.ok_or_else(|| Problem::new(Exit::Failed, "the client makes no request"))
 }
 
-fn says_the_same(installed: &Installed, before: &Frame, now: &Frame) -> bool {
+fn says_the_same(installed: &Installed, before: &Frame, now: &Frame, names: Names) -> bool {
     let Some(key) = &installed.key else { return false };
     let schedule = TagSchedule::new(&key.tag_key);
     let read = |frame| ParsedRequest::parse(frame).ok()?.verify(&schedule).ok();
     let (Some(before), Some(now)) = (read(before), read(now)) else { return false };
     let Request { renewal, licence_status, time_left, nonce, .. } = *before;
     // These tell no machine from another.
-    let now = Request { renewal, licence_status, time_left, nonce, ..now.into_inner() };
+    let mut now = Request { renewal, licence_status, time_left, nonce, ..now.into_inner() };
+    if names == Names::Whatever {
+        now.workstation_name = before.workstation_name;
+    }
     before.into_inner() == now
 }
 
@@ -202,7 +219,7 @@ fn request_path(installed: &Installed) -> PathBuf {
     installed.folder().join("request")
 }
 
-fn waiting(installed: &Installed) -> Result<Frame, Problem> {
+pub(super) fn waiting(installed: &Installed) -> Result<Frame, Problem> {
     read_request(&request_path(installed))?.ok_or_else(|| {
         Problem::new(Exit::Usage, "no request waits for an answer").advise(
             "Make one with 'headcount client request', or give the request together with its \
@@ -233,6 +250,10 @@ fn distrust(rejection: Rejection) -> Problem {
     let advice = match rejection {
         Rejection::OtherHardware => {
             "Was another machine's file taken, or has this machine's hardware changed?"
+        }
+        Rejection::Unconfirmed(_) => {
+            "Was it for another machine, or is this another vendor's? 'headcount client phone' shows \
+             the id that is to be confirmed."
         }
         Rejection::OtherProduct => "It was made for another product or edition.",
         Rejection::ByCount => {

@@ -13,6 +13,7 @@ mod installed;
 mod interruptible;
 mod key_file;
 mod last_host;
+mod phone;
 mod qr;
 mod report;
 mod set;
@@ -44,6 +45,7 @@ enum Verb {
     InstallKey(install::Arguments),
     Request(carry::RequestArguments),
     Apply(carry::ApplyArguments),
+    Phone(phone::Arguments),
     Discover(discover::Arguments),
     SetHost(set::HostArguments),
     ClearHost(set::ClearHostArguments),
@@ -87,6 +89,7 @@ pub(crate) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
         Verb::InstallKey(arguments) => install::run(arguments, output),
         Verb::Request(arguments) => carry::request(arguments, output),
         Verb::Apply(arguments) => carry::apply(arguments, output),
+        Verb::Phone(arguments) => phone::run(arguments, output),
         Verb::Discover(arguments) => discover::run(arguments, output),
         Verb::SetHost(arguments) => set::host(arguments, output),
         Verb::ClearHost(arguments) => set::clear_host(arguments, output),

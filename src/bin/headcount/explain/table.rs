@@ -69,10 +69,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         &[
             "The certificate has expired.",
             "The host's clock is wrong, so that a good certificate looks expired or not yet valid.",
+            "Of the authority: its own certificate for the product has ended.",
         ],
         &[
             "Compare the certificate's dates with 'date -u' on the host: 'headcount host status'.",
             "Enrol the host again; with the same folder it counts as the same host.",
+            "Of the authority: tell the vendor.",
         ],
     ),
     status(
