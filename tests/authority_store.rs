@@ -564,3 +564,20 @@ fn serials_are_never_told_twice() {
         store.reopen();
     }
 }
+
+#[test]
+fn what_changes_nothing_is_not_written() {
+    let store = Store::new();
+    let added = store
+        .write(|records| records.add_key(&key(KeyTerms::Mak { activations: 5 }), support::NOW));
+    let file = || std::fs::read(store.folder.path().join("db")).unwrap();
+    let before = file();
+    let (asked, answered) = store.write(|records| {
+        let asked = records.multiple_activation_key(KeyId(added.id))?;
+        Ok((asked, records.answer_to(&Digest([7; 32]))?))
+    });
+    assert!(asked.is_some() && answered.is_none());
+    assert!(file() == before, "a look-up was committed");
+    store.write(|records| records.take_serial());
+    assert!(file() != before, "a change was not");
+}

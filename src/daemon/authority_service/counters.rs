@@ -23,7 +23,7 @@ pub struct AuthorityCounters {
     /// Believable requests that got no answer because the database or the root key failed, or no
     /// certificate could be had.
     pub failed: AtomicU64,
-    /// Transactions committed.
+    /// Transactions ended well. One that changed nothing had nothing to commit.
     pub commits: AtomicU64,
 }
 

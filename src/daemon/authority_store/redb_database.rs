@@ -67,8 +67,12 @@ impl RedbDatabase {
         transaction.set_quick_repair(true);
         let mut records = Transaction::new(Tables::open(&transaction)?);
         let result = work(&mut records);
-        records.finish()?;
-        transaction.commit()?;
+        // A repetition or a refusal, of which anybody who holds a key can send many, costs no sync.
+        if records.finish()? {
+            transaction.commit()?;
+        } else {
+            transaction.abort()?;
+        }
         Ok(result)
     }
 

@@ -14,22 +14,31 @@ use crate::wire::{Cmid, Digest, Frame, KeyId, MachineDigest, PublicKey};
 pub(super) struct Transaction<'t> {
     tables: Tables<'t>,
     failure: Option<StoreError>,
+    changed: bool,
 }
 
 impl<'t> Transaction<'t> {
     pub(super) const fn new(tables: Tables<'t>) -> Self {
-        Self { tables, failure: None }
+        Self { tables, failure: None, changed: false }
     }
 
     /// Marks a new file as of this program's format.
     pub(super) fn set_format(&mut self) {
         // A failure is kept for the end.
-        let _ = self.run(Tables::set_format);
+        let _ = self.change(Tables::set_format);
     }
 
-    /// Whether everything was done.
-    pub(super) fn finish(self) -> Result<(), StoreError> {
-        self.failure.map_or(Ok(()), Err)
+    /// Whether there is anything to commit, if everything was done.
+    pub(super) fn finish(self) -> Result<bool, StoreError> {
+        self.failure.map_or(Ok(self.changed), Err)
+    }
+
+    fn change<T>(
+        &mut self,
+        work: impl FnOnce(&mut Tables<'t>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.changed = true;
+        self.run(work)
     }
 
     fn run<T>(
@@ -90,11 +99,11 @@ impl Ledger for Transaction<'_> {
     }
 
     fn record(&mut self, enrolment: &Enrolment<'_>) -> Result<(), StoreError> {
-        self.run(|tables| tables.record(enrolment))
+        self.change(|tables| tables.record(enrolment))
     }
 
     fn record_activation(&mut self, activation: &KeyActivation<'_>) -> Result<(), StoreError> {
-        self.run(|tables| tables.record_activation(activation))
+        self.change(|tables| tables.record_activation(activation))
     }
 }
 
@@ -104,14 +113,14 @@ impl Records for Transaction<'_> {
     }
 
     fn take_serial(&mut self) -> Result<u64, StoreError> {
-        self.run(|tables| {
+        self.change(|tables| {
             let serial = tables.next_serial()?;
             tables.use_serial(serial).map(|()| serial)
         })
     }
 
     fn add_key(&mut self, key: &NewKey, at: UnixTime) -> Result<KeyRecord, StoreError> {
-        self.run(|tables| tables.add_key(key, at))
+        self.change(|tables| tables.add_key(key, at))
     }
 
     fn key(&mut self, key_id: KeyId) -> Result<Option<(KeyRecord, KeyUsage)>, StoreError> {
@@ -122,6 +131,6 @@ impl Records for Transaction<'_> {
     }
 
     fn set_key(&mut self, key: &KeyRecord) -> Result<bool, StoreError> {
-        self.run(|tables| tables.set_key(key))
+        self.change(|tables| tables.set_key(key))
     }
 }
