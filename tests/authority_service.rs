@@ -252,9 +252,13 @@ fn a_second_service_on_the_folder_is_refused() {
     assert_eq!(wait(&mut second).code(), Some(1));
     let output = second.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("cannot lock"), "{stderr}");
+    assert!(stderr.contains("the authority's service runs in this folder"), "{stderr}");
     assert!(!String::from_utf8(output.stdout).unwrap().contains("READY"));
     service.answer(&request(&product, &key, 1, 0));
+
+    // Root keys are not changed under it, and can be seen.
+    vendor.run(&["root", "add", "2"]).expect(1).says("service runs in this folder; stop it first");
+    vendor.run(&["root", "list"]).expect(0).says("in use");
 }
 
 #[test]

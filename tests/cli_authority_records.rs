@@ -214,6 +214,30 @@ fn wrong(group: &str) -> String {
 }
 
 #[test]
+fn a_machine_by_phone_is_confirmed_by_a_root_key_that_its_product_knows() {
+    let folder = Folder::new();
+    new_vendor(&folder);
+    in_words(&folder, "root add 2").expect(0);
+    in_words(&folder, "root use 2").expect(0).says("not in the files of router");
+    let (id, roots) = caller(&folder, 1);
+    assert_eq!(roots.len(), 1);
+    let run = vendor(&folder, &format!("phone {id}")).expect(0).json();
+    let confirmation: Confirmation = run["confirmation_id"].as_str().unwrap().parse().unwrap();
+    confirmation.verify(&id, &roots).unwrap();
+
+    // Once its file lists the new one, too, that one confirms.
+    let listed = vendor(&folder, "root list").expect(0).json();
+    let new = listed[1]["public_key"].as_str().unwrap();
+    let product = fs::read_to_string(folder.join(PRODUCT)).unwrap();
+    folder.file(PRODUCT, product + &format!("\n[[roots]]\nid = 2\npublic_key = \"{new}\"\n"));
+    let (id, both) = caller(&folder, 2);
+    let run = vendor(&folder, &format!("phone {id}")).expect(0).json();
+    let confirmation: Confirmation = run["confirmation_id"].as_str().unwrap().parse().unwrap();
+    confirmation.verify(&id, &both).unwrap();
+    confirmation.verify(&id, &roots).unwrap_err();
+}
+
+#[test]
 fn a_machine_is_activated_by_phone() {
     let folder = Folder::new();
     new_vendor(&folder);

@@ -263,7 +263,8 @@ fn what_is_no_key_for_this_client_is_refused_with_the_reason() {
     }
     let typo = key_text(KeyKind::MultipleActivation, MAK).replacen('0', "1", 1);
     site.text("a", &["install-key", &typo]).expect(2).says("typing error");
-    site.text("a", &["install-key"]).expect(2);
+    site.text("a", &["install-key"]).expect(2).says("<KEY|--key-file <FILE>|--setup>");
+    site.text("a", &["request"]).expect(2).says("<--out <FILE>|--qr>");
     assert!(!site.folder.join("a/state/key.toml").exists());
     site.text("a", &["request", "--out", "x"]).expect(2).says("no key is installed");
     let place = site.authority.address.clone();

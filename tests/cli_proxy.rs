@@ -195,6 +195,11 @@ fn junk_is_said_by_name_and_the_rest_is_collected() {
     lab.folder.file("in/cut.request", &frame[..200]);
     lab.folder.file("in/answer.bin", lab.authority.answer(&frame).unwrap());
     std::fs::create_dir(lab.folder.join("in/folder")).unwrap();
+    #[cfg(unix)]
+    // Nobody writes into it: whoever reads it waits for ever.
+    let made = std::process::Command::new("mkfifo").arg(lab.folder.join("in/pipe")).status();
+    #[cfg(unix)]
+    assert!(made.unwrap().success());
     let mut by_count = machine(1);
     by_count.request.method = Method::Count;
     lab.request("by-count", &mut by_count);

@@ -112,7 +112,7 @@ pub fn write_toml<T: Serialize>(
 }
 
 /// Writes a file whole or not at all: aside, synced, then renamed over an older one. What could not
-/// be read again, being larger than [`LARGEST`], is not written.
+/// be read again, being larger than [`LARGEST`], is not written. A device or a pipe is written to.
 pub fn write(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), FileError> {
     if bytes.len() as u64 > LARGEST {
         return Err(FileError::new(path, "will not write", TOO_LARGE));
@@ -121,6 +121,15 @@ pub fn write(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), FileErro
         Secrecy::Public => 0o644,
         Secrecy::Secret => storage::OWNER_ONLY,
     };
+    // A file in the place of a device would break the system, as with /dev/null. A link may have been
+    // put there by somebody else, so it is not followed to one.
+    let special = |found: fs::Metadata| !found.is_file() && !found.is_dir();
+    if fs::metadata(path).is_ok_and(special) {
+        if path.is_symlink() {
+            return Err(FileError::new(path, "will not write", "it is a link to no file"));
+        }
+        return fs::write(path, bytes).map_err(|error| FileError::new(path, "cannot write", error));
+    }
     storage::replace(path, bytes, mode).map_err(|error| FileError {
         // The reason names the path that failed, which may be the folder.
         path: PathBuf::new(),
@@ -267,6 +276,23 @@ mod tests {
         let error = write(&path, &bytes, Secrecy::Public).unwrap_err();
         assert!(error.to_string().contains("larger than 64 MiB"), "{error}");
         assert!(!path.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_stays_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+        write(&link, b"text", Secrecy::Public).unwrap_err();
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe).unwrap()
+        });
+        write(&pipe, b"text", Secrecy::Public).unwrap();
+        assert_eq!(reader.join().unwrap(), b"text");
+        assert!(!fs::metadata(&pipe).unwrap().is_file());
     }
 
     #[test]

@@ -36,11 +36,23 @@ impl Access {
             if let Some(service) = running_service(folder) {
                 return Ok(Self::Service(service));
             }
-            if start.elapsed() >= PATIENCE {
-                let reason = "another command works in this folder; try again";
-                return Err(FileError::new(folder, "cannot lock", reason));
+            wait(folder, start, "another command works in this folder; try again")?;
+        }
+    }
+
+    /// Takes the folder for this process alone, for what a service cannot be asked. A service that
+    /// is about to end is waited for, like another command.
+    pub fn alone(folder: &Path) -> Result<AuthorityFiles, FileError> {
+        let start = Instant::now();
+        loop {
+            if let Some(files) = AuthorityFiles::try_open(folder)? {
+                return Ok(files);
             }
-            std::thread::sleep(POLL);
+            let reason = match running_service(folder) {
+                Some(_) => "the authority's service runs in this folder; stop it first",
+                None => "another command works in this folder; try again",
+            };
+            wait(folder, start, reason)?;
         }
     }
 
@@ -68,6 +80,15 @@ impl Access {
         }
         end.unwrap_or_else(|| Err(Failure::failed("the service broke off its reply")))
     }
+}
+
+/// Waits a moment, unless patience has ended.
+fn wait(folder: &Path, start: Instant, reason: &'static str) -> Result<(), FileError> {
+    if start.elapsed() >= PATIENCE {
+        return Err(FileError::new(folder, "cannot lock", reason));
+    }
+    std::thread::sleep(POLL);
+    Ok(())
 }
 
 #[cfg(unix)]

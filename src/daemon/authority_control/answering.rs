@@ -3,7 +3,7 @@
 //! The sender's clock is never compared: what was carried by hand is as old as its journey.
 
 use core::convert::Infallible;
-use core::fmt::Debug;
+use core::fmt::{Debug, Display};
 use std::boxed::Box;
 use std::string::ToString;
 
@@ -101,9 +101,14 @@ impl Office {
         let desk = self.stocked_desk(now)?;
         let catalogue = desk.catalogue();
         let products = desk.key_service(&catalogue).products;
-        let confirmed = self.files.database().write(|mut records| {
-            desk.enrolling().answer_installation(id, products, now, &mut records)
+        let authority = desk.confirming(id).ok_or_else(|| {
+            Failure::failed("the product knows none of the root keys of authority.toml")
+                .advise("Are the [[roots]] in its file as 'headcount authority root list' shows?")
         })?;
+        let confirmed = self
+            .files
+            .database()
+            .write(|mut records| authority.answer_installation(id, products, now, &mut records))?;
         let confirmed = confirmed.map_err(|error| unconfirmed(&error, id.key_id()))?;
         Ok(Reply::Confirmed(Box::new(Confirmed {
             confirmation: confirmed.confirmation.to_string(),
@@ -168,7 +173,7 @@ fn distrust_activation(untrusted: &UntrustedActivation) -> Failure {
     }
 }
 
-fn no_answer<S: Debug>(error: ActivationError<S, StoreError>) -> Failure {
+fn no_answer<S: Display>(error: ActivationError<S, StoreError>) -> Failure {
     match error {
         ActivationError::Untrusted(untrusted) => distrust_activation(&untrusted),
         ActivationError::NoCertificate => {
@@ -180,15 +185,15 @@ fn no_answer<S: Debug>(error: ActivationError<S, StoreError>) -> Failure {
     }
 }
 
-fn unsigned(error: &impl Debug) -> Failure {
-    Failure::failed(std::format!("the root key could not sign: {error:?}"))
+fn unsigned(error: &impl Display) -> Failure {
+    Failure::failed(std::format!("the root key could not sign: {error}"))
 }
 
 fn misread(error: &InvalidNumber) -> Failure {
     Failure::usage(error).advise("Have it read out again; each group has its own check digit.")
 }
 
-fn unconfirmed<S: Debug>(error: &PhoneError<S, StoreError>, KeyId(id): KeyId) -> Failure {
+fn unconfirmed<S: Debug + Display>(error: &PhoneError<S, StoreError>, KeyId(id): KeyId) -> Failure {
     match error {
         PhoneError::Tag => distrust(
             error,

@@ -22,12 +22,8 @@ const CONFIG_HEADER: &str = "\
 
 ";
 
-/// How long one command waits for another to end.
-const LOCK_PATIENCE: core::time::Duration = core::time::Duration::from_secs(5);
-const LOCK_POLL: core::time::Duration = core::time::Duration::from_millis(50);
-
-/// A vendor's folder, locked for as long as this value lives: of two commands the second waits for
-/// the first.
+/// A vendor's folder, locked for as long as this value lives. [`Access`](super::Access) waits for
+/// it.
 #[derive(Debug)]
 pub struct AuthorityFiles {
     folder: PathBuf,
@@ -47,7 +43,9 @@ impl AuthorityFiles {
         rng: &mut impl rand_core::CryptoRng,
     ) -> Result<Self, FileError> {
         prepare(folder)?;
-        let lock = lock(folder)?;
+        let lock = files::try_lock(folder)?.ok_or_else(|| {
+            FileError::new(folder, "cannot lock", "another command works in this folder")
+        })?;
         let (root, seed) = SigningKey::generate(rng);
         files::write_new_secret(&folder.join(ROOT_KEY), &seed)?;
         let mut master = zeroize::Zeroizing::new([0; 32]);
@@ -72,22 +70,26 @@ impl AuthorityFiles {
         Ok(Self { folder: folder.into(), config, database, _lock: lock })
     }
 
-    /// Opens an authority, waiting for another command that works in it to end.
-    pub fn open(folder: &Path) -> Result<Self, FileError> {
-        let config = read_config(folder)?;
-        Self::with_lock(folder, config, lock(folder)?)
-    }
-
     /// Opens an authority; `None` while another process has it.
     pub fn try_open(folder: &Path) -> Result<Option<Self>, FileError> {
-        let config = read_config(folder)?;
-        let lock = files::try_lock(folder)?;
-        lock.map(|lock| Self::with_lock(folder, config, lock)).transpose()
+        // A folder that is no authority gets no lock.
+        Self::read_config(folder)?;
+        files::try_lock(folder)?.map(|lock| Self::with_lock(folder, lock)).transpose()
     }
 
-    fn with_lock(folder: &Path, config: AuthorityConfig, lock: File) -> Result<Self, FileError> {
+    fn with_lock(folder: &Path, lock: File) -> Result<Self, FileError> {
+        // Not before: another process may just have changed it.
+        let config = Self::read_config(folder)?;
         let database = Arc::new(RedbDatabase::open(&folder.join(RedbDatabase::FILE))?);
         Ok(Self { folder: folder.into(), config, database, _lock: lock })
+    }
+
+    /// What the vendor has decided, also while another process has the folder.
+    pub fn read_config(folder: &Path) -> Result<AuthorityConfig, FileError> {
+        let path = folder.join(CONFIG);
+        let config: AuthorityConfig = files::read_toml(&path)?;
+        config.check().map_err(|reason| FileError::new(&path, "cannot use", reason))?;
+        Ok(config)
     }
 
     /// What the vendor has decided.
@@ -269,13 +271,6 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-fn read_config(folder: &Path) -> Result<AuthorityConfig, FileError> {
-    let path = folder.join(CONFIG);
-    let config: AuthorityConfig = files::read_toml(&path)?;
-    config.check().map_err(|reason| FileError::new(&path, "cannot use", reason))?;
-    Ok(config)
-}
-
 /// A folder that holds nothing yet and that only its owner may enter.
 fn prepare(folder: &Path) -> Result<(), FileError> {
     files::create_private_dir(folder)?;
@@ -287,19 +282,4 @@ fn prepare(folder: &Path) -> Result<(), FileError> {
     fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .map_err(fail)?;
     Ok(())
-}
-
-/// Waits for the folder's lock.
-fn lock(folder: &Path) -> Result<File, FileError> {
-    let start = std::time::Instant::now();
-    loop {
-        if let Some(lock) = files::try_lock(folder)? {
-            return Ok(lock);
-        }
-        if start.elapsed() >= LOCK_PATIENCE {
-            let reason = "another command works in this folder; try again";
-            return Err(FileError::new(folder, "cannot lock", reason));
-        }
-        std::thread::sleep(LOCK_POLL);
-    }
 }

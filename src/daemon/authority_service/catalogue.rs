@@ -16,6 +16,9 @@ use crate::wire::{Certificate, Coverage};
 #[derive(Clone, Debug, Default)]
 pub(in crate::daemon) struct Catalogue {
     pub(super) products: Vec<CatalogueProduct>,
+    /// By which root key each of the products is confirmed by phone, if they know any; as
+    /// `products` is ordered.
+    pub(super) confirmed_by: Vec<Option<u16>>,
     /// Of role authority, one for each family.
     pub(super) certificates: Vec<Certificate>,
 }
@@ -30,6 +33,12 @@ pub(super) struct Family<'r> {
 /// The products as the authority's rules know them.
 pub(super) fn products(files: &[ProductFile]) -> Result<Vec<CatalogueProduct>, String> {
     files.iter().map(ProductFile::for_authority).collect()
+}
+
+/// The first root key that each product knows, by its id, if there is one.
+pub(super) fn known_roots(files: &[ProductFile], roots: &[&AuthorityRoot]) -> Vec<Option<u16>> {
+    let known = |file| roots.iter().find(|root| knows(file, root)).map(|root| root.id);
+    files.iter().map(known).collect()
 }
 
 /// The families of these products, each with the first root key that all its products know.

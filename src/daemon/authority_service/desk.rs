@@ -16,6 +16,7 @@ use crate::authority::{
 };
 use crate::daemon::authority_store::{Database, Records};
 use crate::daemon::product_file::ProductFile;
+use crate::phone::InstallationId;
 use crate::policy;
 use crate::time::{Minutes, UnixTime};
 use crate::trust::{MasterKey, Signer as _, SigningKey};
@@ -86,7 +87,8 @@ impl Desk {
         let mut certificates = Vec::new();
         let (mut issued, mut result) = (0_usize, Ok(()));
         let known = self.catalogue();
-        let roots: Vec<_> = core::iter::once(&self.root).chain(&self.others).collect();
+        let roots: Vec<_> = self.roots().collect();
+        let confirmed_by = catalogue::known_roots(files, &roots);
         for family in catalogue::families(files, &roots) {
             let lasts = self.settings.own_certificate;
             let old = known
@@ -116,7 +118,7 @@ impl Desk {
                 }
             }
         }
-        let catalogue = Arc::new(Catalogue { products, certificates });
+        let catalogue = Arc::new(Catalogue { products, confirmed_by, certificates });
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue;
         result.map(|()| issued)
     }
@@ -204,6 +206,29 @@ impl Desk {
         // Who enrols on line has just asked.
         let max_skew = Some(self.settings.max_skew.unwrap_or(policy::CLOCK_TOLERANCE));
         Authority { max_skew, ..authority }
+    }
+
+    /// As [`enrolling`](Self::enrolling), with a root key that the machine's product knows: a
+    /// confirmation by another one is worth nothing to it. `None` when it knows none of them.
+    pub(in crate::daemon) fn confirming(
+        &self,
+        id: &InstallationId,
+    ) -> Option<Authority<'_, super::RootSigner>> {
+        let catalogue = self.catalogue();
+        let mut products = catalogue.products.iter().zip(&catalogue.confirmed_by);
+        let product =
+            products.find(|(product, _)| id.is_of(product.application_id, product.activation_id));
+        let root = match product {
+            Some((_, known)) => self.roots().find(|root| Some(root.id) == *known)?,
+            // It is refused, so nothing is signed.
+            None => &self.root,
+        };
+        Some(self.authority(root, self.settings.host_certificate))
+    }
+
+    /// The one in use first.
+    fn roots(&self) -> impl Iterator<Item = &AuthorityRoot> {
+        core::iter::once(&self.root).chain(&self.others)
     }
 
     fn authority<'a>(

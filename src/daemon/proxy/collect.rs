@@ -149,7 +149,8 @@ fn stem_of(path: &Path) -> String {
 }
 
 /// The files that a path names: itself, or what lies in the folder, by name, without hidden files.
-/// Folders in it are listed, too, and are rejected as files.
+/// Folders in it are listed, too, and are rejected as files. What is neither, such as a pipe, would be
+/// waited for, and is passed over.
 pub fn files_in(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     if !path.is_dir() {
         return Ok(std::vec![path.to_owned()]);
@@ -158,8 +159,12 @@ pub fn files_in(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut found = Vec::new();
     for file in fs::read_dir(path).map_err(fail)? {
         let file = file.map_err(fail)?;
-        if !file.file_name().to_string_lossy().starts_with('.') {
-            found.push(file.path());
+        let path = file.path();
+        // Of a link it is what it leads to that counts; one that leads nowhere is to be told of.
+        let is_for_reading =
+            fs::metadata(&path).map_or(true, |found| found.is_file() || found.is_dir());
+        if is_for_reading && !file.file_name().to_string_lossy().starts_with('.') {
+            found.push(path);
         }
     }
     found.sort();

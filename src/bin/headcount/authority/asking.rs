@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use headcount::daemon::{
-    Access, AuthorityFiles, Command, Failure, FailureKind, KeyDetails, ProductDetails, Reply,
-    files::FileError,
+    Access, AuthorityConfig, AuthorityFiles, Command, Failure, FailureKind, KeyDetails,
+    ProductDetails, Reply, files::FileError,
 };
 use serde_json::json;
 
@@ -24,7 +24,12 @@ pub(super) struct FolderArgument {
 impl FolderArgument {
     /// The folder for this process alone.
     pub(super) fn open(&self) -> Result<AuthorityFiles, Problem> {
-        AuthorityFiles::open(&self.folder).map_err(|error| self.explain(error))
+        Access::alone(&self.folder).map_err(|error| self.explain(error))
+    }
+
+    /// What the vendor has decided, whoever has the folder.
+    pub(super) fn config(&self) -> Result<AuthorityConfig, Problem> {
+        AuthorityFiles::read_config(&self.folder).map_err(|error| self.explain(error))
     }
 
     /// The folder, or the service that has it.

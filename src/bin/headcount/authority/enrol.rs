@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     output.document(&document);
     answered.report(output)?;
     output.line(format_args!(
-        "Wrote {}. The host takes it with: headcount host enrol --config DIR --apply FILE",
+        "Wrote {}. The host takes it with: headcount host enrol --response FILE --config DIR",
         out.display()
     ));
     Ok(Exit::Done)

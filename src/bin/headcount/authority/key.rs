@@ -154,7 +154,7 @@ fn new(arguments: &New, output: Output) -> Result<Exit, Problem> {
     match key.record.terms.kind() {
         RegisteredKind::Host => output.line(
             "Hand it to the customer, in a file named host-key.txt say, who makes a request with it: \
-             headcount host enrol --key-file host-key.txt --out request.bin",
+             headcount host enrol --key-file host-key.txt --request request.bin",
         ),
         RegisteredKind::Mak => output.line(
             "Hand it to the customer, in a file named mak.txt say, who activates a machine with it: \
@@ -256,6 +256,9 @@ fn print(key: &KeyDetails, enrolments: &[EnrolmentRecord], output: Output) {
         used(key)
     ));
     output.line(format_args!("  covers {}", covers(record.coverage())));
+    if let Some(note) = &record.note {
+        output.line(format_args!("  {note:?}"));
+    }
     if record.blocked {
         output.line("  blocked");
     }

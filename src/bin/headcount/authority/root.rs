@@ -15,7 +15,7 @@ Example, over the years:
   headcount authority root use 2      # when no product in the field knows only key 1
   headcount authority root list
 
-A running service takes up the change when it is started again.")]
+Stop a service that runs in the folder before 'add' and 'use', and start it again after them.")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -102,8 +102,7 @@ fn use_root(folder: &FolderArgument, id: u16, output: Output) -> Result<Exit, Pr
 }
 
 fn list(folder: &FolderArgument, output: Output) -> Result<Exit, Problem> {
-    let authority = folder.open()?;
-    let config = authority.config();
+    let config = folder.config()?;
     let rows: Vec<_> = config
         .roots
         .iter()

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use headcount::daemon::{
-    AuthorityConfig, AuthorityFiles, AuthorityService, Desk, DeskSettings, Server, SystemClock,
-    WriterHandle, raise_open_files, system_rng,
+    Access, AuthorityConfig, AuthorityFiles, AuthorityService, Desk, DeskSettings, Server,
+    SystemClock, WriterHandle, raise_open_files, system_rng,
 };
 use headcount::time::Minutes;
 use serde_json::json;
@@ -75,7 +75,7 @@ async fn serve(folder: &Path, output: Output) -> Result<Exit, Problem> {
     // Before anybody can know that the service is there: who starts it may stop it at once.
     let signals = StopSignals::catch()
         .map_err(|error| Problem::new(Exit::Failed, format!("cannot catch signals: {error}")))?;
-    let files = Arc::new(AuthorityFiles::open(folder)?);
+    let files = Arc::new(Access::alone(folder)?);
     let desk = Arc::new(desk(&files)?);
     let service = &files.config().service;
     let (authority, writer) = AuthorityService::start(

@@ -11,13 +11,20 @@ use crate::output::{Exit, Problem};
 ///
 /// It answers lines of standard input on standard output, hexadecimal: 'public' with the public
 /// key, 'sign HEX' with the Ed25519 signature of those bytes, anything else with 'error' and the
-/// reason. It ends when its input does. authority.toml names it as the signer of a root key, or a
-/// program of yours that speaks the same lines to a security module.
+/// reason. It ends when its input does. authority.toml names it, or a program of yours that speaks
+/// the same lines to a security module.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  echo public | headcount authority signer --key root.key\n\nIn \
-                  authority.toml:\n  signer = [\"headcount\", \"authority\", \"signer\", \
-                  \"--key\", \"/run/keys/root.key\"]"
+    verbatim_doc_comment,
+    after_help = "\
+In authority.toml:
+  [[root]]
+  id = 1
+  public_key = \"...\"
+  signer = [\"headcount\", \"authority\", \"signer\", \"--key\", \"/run/keys/root.key\"]
+
+Example:
+  echo public | headcount authority signer --key root.key"
 )]
 pub(super) struct Arguments {
     /// The file of the key: 64 hexadecimal digits, readable by its owner alone.

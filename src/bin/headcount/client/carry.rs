@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use headcount::client::{Outcome, Rejection, Step};
 use headcount::daemon::files::{self, FileError, Secrecy};
 use headcount::daemon::{Clock, SystemClock, system_rng};
@@ -26,13 +26,17 @@ use crate::qr;
 /// client apply' takes the answer. Until then the same request is written again. It bears no time, so
 /// it may be under way for as long as it takes.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    // Not of one argument, whose error would tell nothing of the other.
+    group = ArgGroup::new("place").required(true).multiple(true).args(["out", "qr"]),
+    after_help = "\
 Example:
   headcount client request --key-file mak.txt --out router.request --config /var/lib/router
-  headcount client apply router.answer --config /var/lib/router")]
+  headcount client apply router.answer --config /var/lib/router"
+)]
 pub(super) struct RequestArguments {
     /// Write the request, 250 bytes, to this file.
-    #[arg(long, value_name = "FILE", required_unless_present = "qr")]
+    #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Show the request as a QR code: its bytes in hexadecimal digits.
     #[arg(long)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use headcount::client::{KeyChoice, WrongKey};
 use headcount::trust::ProductKey;
 use serde_json::json;
@@ -19,25 +19,24 @@ use crate::output::{Exit, Output, Problem};
 /// machine has stays until the other way has granted one. The key itself is not kept, only what
 /// requests need of it.
 #[derive(Args)]
-#[command(after_help = "\
+#[command(
+    group = ArgGroup::new("what").required(true).args(["key", "key_file", "setup"]),
+    after_help = "\
 Example:
   headcount client install-key --key-file mak.txt --config /var/lib/router
   headcount client activate --config /var/lib/router
-  headcount client install-key --setup --config /var/lib/router")]
+  headcount client install-key --setup --config /var/lib/router"
+)]
 pub(super) struct Arguments {
     /// The product key. Other users of this machine may see it: prefer --key-file.
     #[arg(value_name = "KEY")]
     key: Option<String>,
     /// A file with the product key in its first line, or - for standard input. Empty lines and those
     /// that begin with # are passed over.
-    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// Go back to the product's own setup key: hosts are asked again.
-    #[arg(
-        long,
-        conflicts_with_all = ["key", "key_file"],
-        required_unless_present_any = ["key", "key_file"],
-    )]
+    #[arg(long)]
     setup: bool,
     #[command(flatten)]
     config: ConfigArgument,

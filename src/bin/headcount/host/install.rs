@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use headcount::daemon::{EnrolmentKey, NoHostKey};
 use serde_json::json;
 
@@ -15,24 +15,23 @@ use crate::output::{Exit, Output, Problem};
 /// The key itself is not kept, only what requests need of it, in a file that its owner alone may read.
 /// Another key takes the place of the first one. --remove takes it away.
 #[derive(Args)]
-#[command(after_help = "\
+#[command(
+    group = ArgGroup::new("what").required(true).args(["key", "key_file", "remove"]),
+    after_help = "\
 Example:
   headcount host install-key --key-file host-key.txt --config /etc/headcount
-  headcount host enrol --online vendor.example --config /etc/headcount")]
+  headcount host enrol --online vendor.example --config /etc/headcount"
+)]
 pub(super) struct Arguments {
     /// The host key. Other users of this machine may see it: prefer --key-file.
     #[arg(value_name = "KEY")]
     key: Option<String>,
     /// A file with the host key in its first line, or - for standard input. Empty lines and those
     /// that begin with # are passed over.
-    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// Take the installed key away. The certificate stays.
-    #[arg(
-        long,
-        conflicts_with_all = ["key", "key_file"],
-        required_unless_present_any = ["key", "key_file"],
-    )]
+    #[arg(long)]
     remove: bool,
     #[command(flatten)]
     config: ConfigArgument,
