@@ -69,7 +69,7 @@ pub(super) fn request(arguments: &RequestArguments, output: Output) -> Result<Ex
     let mut installed = Installed::read(&arguments.config)?;
     let mut state = installed.open()?;
     if let Some(key) = arguments.key.read()? {
-        install::install(&mut installed, Some(&key))?;
+        install::install_multiple_activation_key(&mut installed, &key)?;
     }
     check_key(&installed)?;
     if !arguments.with_name {
