@@ -416,7 +416,7 @@ fn a_pair_makes_an_imaged_machine_what_it_was_and_no_other() {
     site.machine("imaged", "a");
     let cmid = site.status("a")["cmid"].clone();
     assert_ne!(site.status("imaged")["cmid"], cmid);
-    site.run("imaged", &["apply", "pair"]).expect(0);
+    site.text("imaged", &["apply", "pair"]).expect(0).says("No key is installed here");
     let status = site.status("imaged");
     assert_eq!((&status["activated"], &status["cmid"]), (&true.into(), &cmid));
     // And by standard input.

@@ -140,6 +140,12 @@ pub(super) fn take(
     forget(installed)?;
     output.document(&report::document(installed, &client, clock.now()));
     output.line(report::activated(&client, clock.now()));
+    if installed.key.is_none() {
+        output.line(
+            "No key is installed here: 'headcount client activate' would ask hosts. With \
+             'headcount client install-key' it asks nobody but the authority.",
+        );
+    }
     Ok(Exit::Done)
 }
 
