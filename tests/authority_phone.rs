@@ -195,6 +195,10 @@ fn hosts_are_refused_by_the_rules_for_frames() {
     first.request.key_id = KEY;
     let too_high = enrol(&first, NOW, 1 << 32, &mut ledger);
     assert_eq!(too_high, Err(PhoneError::Untellable));
+    // After the last day that 16 bits tell a certificate would have ended before it began.
+    let end_of_days = (1 << 16) * DAY;
+    let too_late = enrol(&first, UnixTime::from_secs(end_of_days), 1, &mut ledger);
+    assert_eq!(too_late, Err(PhoneError::Untellable));
     for fails in [Call::HostKey, Call::AnswerTo, Call::Hosts, Call::Activations, Call::Record] {
         ledger.fails = Some(fails);
         assert_eq!(failure(&first, &mut ledger), PhoneError::Ledger(fails));

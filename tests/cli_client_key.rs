@@ -275,6 +275,45 @@ fn what_is_no_key_for_this_client_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_setup_key_where_a_mak_belongs_is_refused_and_takes_no_key_out() {
+    let site = Site::new(5);
+    site.run("a", &["install-key", "--key-file", "mak.txt"]).expect(0);
+    let setup = key_text(KeyKind::ClientSetup, SETUP);
+    for verb in [
+        &["activate"][..],
+        &["activate", "--authority", &site.authority.address],
+        &["request", "--qr"],
+        &["phone"],
+    ] {
+        let ended = site.text("a", &[verb, &["--key", &setup]].concat()).expect(2);
+        ended
+            .says("the product's own setup key, and a multiple activation key belongs here")
+            .says("install-key --setup");
+        assert_eq!(site.status("a")["installed_key"], MAK.0);
+    }
+}
+
+#[test]
+fn a_damaged_key_file_is_told_with_the_way_out() {
+    let site = Site::new(5);
+    site.run("a", &["install-key", "--key-file", "mak.txt"]).expect(0);
+    site.folder.file("a/state/key.toml", "key_id = ");
+    let way_out = "Remove this file, then install the key again";
+    site.text("a", &["status"]).says("key.toml").says(way_out);
+    std::fs::remove_file(site.folder.join("a/state/key.toml")).unwrap();
+    site.run("a", &["install-key", "--key-file", "mak.txt"]).expect(0);
+    assert_eq!(site.status("a")["installed_key"], MAK.0);
+}
+
+#[test]
+fn a_host_and_a_key_together_install_nothing() {
+    let site = Site::new(5);
+    let asked = ["activate", "--host", "127.0.0.1:9", "--key-file", "mak.txt"];
+    site.text("a", &asked).expect(2).says("cannot be used with");
+    assert_eq!(site.status("a")["installed_key"], Value::Null);
+}
+
+#[test]
 fn a_refusal_is_told_by_its_name() {
     let site = Site::new(0);
     site.run("a", &["install-key", "--key-file", "mak.txt"]).expect(0);
@@ -378,7 +417,7 @@ fn a_pair_makes_an_imaged_machine_what_it_was_and_no_other() {
     site.machine("imaged", "a");
     let cmid = site.status("a")["cmid"].clone();
     assert_ne!(site.status("imaged")["cmid"], cmid);
-    site.run("imaged", &["apply", "pair"]).expect(0);
+    site.text("imaged", &["apply", "pair"]).expect(0).says("No key is installed here");
     let status = site.status("imaged");
     assert_eq!((&status["activated"], &status["cmid"]), (&true.into(), &cmid));
     // And by standard input.

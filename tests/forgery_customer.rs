@@ -762,6 +762,41 @@ fn a_walk_of_small_steps_does_not_lead_to_another_machine() {
 }
 
 #[test]
+fn hardware_between_two_machines_reaches_twice_the_tolerance() {
+    let world = World::new();
+    let product = world.product();
+    let mut counted = Victim::new(&product, 0, Some(&world.mak));
+    let request = counted.asks(now(0));
+    world.is_granted(&request);
+    let asked = Request::parse(&request).unwrap();
+    let hardware = |changed: usize| {
+        let mut components = *asked.fingerprint.components();
+        components[..changed].iter_mut().for_each(|component| *component ^= 1);
+        Fingerprint::new(components)
+    };
+    let reach = 2 * usize::from(product.matching.tolerance);
+    // Asked for with each hardware on the way, and brought to machines ever further away.
+    for changed in 1..=8 {
+        let mut client = Victim::new(&product, 1, Some(&world.mak));
+        client.client.set_machine(
+            headcount::client::Machine { fingerprint: hardware(changed), ..common::machine(1) },
+            now(0),
+        );
+        let is_activated = (0..=changed).any(|between| {
+            let frame = world.seal(&Request { fingerprint: hardware(between), ..asked });
+            let answer = world.ask(&frame);
+            if let ActivationOutcome::Granted { counted: true, .. } = answer.outcome {
+                // That has used up another one, and is no gain.
+                world.store.borrow_mut().activations.pop();
+                return false;
+            }
+            client.is_brought(&frame, &answer.frame).is_ok()
+        });
+        assert_eq!(is_activated, changed <= reach, "{changed} components are others");
+    }
+}
+
+#[test]
 fn made_up_hardware_does_not_fill_the_records() {
     let world = World::new();
     let product = world.product();

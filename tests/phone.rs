@@ -432,14 +432,57 @@ fn groups_that_are_right_but_no_such_number_are_refused() {
         let same: String = text.split('-').map(|group| &group[..6]).collect();
         assert_eq!(read(&grouped(&same)), Ok(text));
     }
-    // The lowest bit above the kind's, and the bits that are reserved.
+}
+
+/// A decimal number and a power of two.
+fn plus_power_of_two(digits: &str, power: usize) -> String {
+    let mut addend = vec![0; digits.len()];
+    *addend.last_mut().unwrap() = 1;
+    let sum = |a: &[u8], b: &[u8]| {
+        let mut carry = 0;
+        let mut sum: Vec<u8> = Vec::new();
+        for (a, b) in a.iter().zip(b).rev() {
+            sum.push((a + b + carry) % 10);
+            carry = (a + b + carry) / 10;
+        }
+        assert_eq!(carry, 0, "it has more digits");
+        sum.into_iter().rev().collect::<Vec<u8>>()
+    };
+    for _ in 0..power {
+        addend = sum(&addend, &addend);
+    }
+    let digits: Vec<u8> = digits.bytes().map(|digit| digit - b'0').collect();
+    sum(&digits, &addend).iter().map(|digit| char::from(b'0' + digit)).collect()
+}
+
+#[test]
+fn another_kind_and_reserved_bits_are_refused() {
+    for (kind, text, read) in texts() {
+        let (bits, reserved) = match kind {
+            NumberKind::Installation => (259, 4..4),
+            NumberKind::HostInstallation => (338, 4..4),
+            NumberKind::Confirmation => (518, 4..6),
+            NumberKind::HostConfirmation => (637, 4..13),
+        };
+        let digits: String = text.split('-').map(|group| &group[..6]).collect();
+        let with = |bit: usize| read(&grouped(&plus_power_of_two(&digits, bits - 1 - bit)));
+        for bit in (3..4).chain(reserved.clone()) {
+            assert_eq!(with(bit), Err(InvalidNumber::Content { expected: kind }), "bit {bit}");
+        }
+        assert!(with(bits - 9).is_ok(), "a bit of the tag or signature");
+    }
+}
+
+#[test]
+fn groups_that_were_read_one_by_one_make_the_number() {
     let groups = |text: &str| -> [Group; Confirmation::GROUPS] {
         let groups: Vec<_> =
             text.split('-').enumerate().map(|(i, g)| check_group(i, g).unwrap()).collect();
         groups.try_into().unwrap()
     };
-    let text = &vectors().machines[0].confirmation;
-    assert_eq!(Confirmation::from_groups(&groups(text)), Ok(vectors().machines[0].confirmation()));
+    let machine = &vectors().machines[0];
+    let text = &machine.confirmation;
+    assert_eq!(Confirmation::from_groups(&groups(text)), Ok(machine.confirmation()));
     assert_eq!(Confirmation::from_groups(&groups(text)).unwrap().groups(), groups(text));
 }
 

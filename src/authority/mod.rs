@@ -15,7 +15,8 @@
 //! - Only a request whose tag verifies, and whose signature where it has one, is answered; anything
 //!   else gets an error for the operator and nothing for the sender.
 //! - What an answer grants is recorded before it is handed out; a refusal records nothing.
-//! - A frame that was granted gets the same bytes again, and is not counted again.
+//! - A frame that was granted gets the same bytes again, as long as the ledger keeps its answer
+//!   ([`ANSWERS_PER_MACHINE`]) and the key that signed it is in use. It is never counted again.
 //! - A key grants no more than its limit. The same machine is counted once for a key, the same host
 //!   has one place.
 //!

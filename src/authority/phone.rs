@@ -138,6 +138,9 @@ impl<S: Signer> Authority<'_, S> {
                 .map_err(PhoneError::Ledger)?,
         };
         let claims = self.claims_of_days(id, &key, serial, now);
+        if !claims.valid_at(now) {
+            return Err(PhoneError::Untellable);
+        }
         let granted = ledger.answer_to(&id.digest()).map_err(PhoneError::Ledger)?;
         let granted =
             granted.and_then(|frame| EnrolmentResponse::parse(&frame).ok()?.body.outcome.ok());

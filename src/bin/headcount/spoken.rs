@@ -1,5 +1,6 @@
 //! Numbers that people read to each other: groups of digits, shown and typed in.
 
+use std::borrow::Cow;
 use std::io::{BufRead, IsTerminal, Write};
 
 use headcount::phone::{GROUP_DIGITS, Group, InvalidGroup, check_group};
@@ -59,18 +60,32 @@ impl Typed {
     /// Takes the groups of a text, which stand where those before it end. Those before a wrong one
     /// are kept.
     fn take(&mut self, most: usize, text: &str) -> Result<(), InvalidGroup> {
-        let digits: Vec<char> = text
-            .chars()
-            .filter(|character| !matches!(character, '-') && !character.is_whitespace())
-            .collect();
-        for group in digits.chunks(GROUP_DIGITS) {
-            let group = check_group(self.0.len(), &group.iter().collect::<String>())?;
+        let separated = text.split(is_separator).filter(|part| !part.is_empty());
+        let parts: Vec<Cow<'_, str>> = if self.are_groups(most, separated.clone()) {
+            separated.map(Cow::Borrowed).collect()
+        } else {
+            let digits: Vec<char> = separated.flat_map(str::chars).collect();
+            digits.chunks(GROUP_DIGITS).map(|group| group.iter().copied().collect()).collect()
+        };
+        for part in parts {
+            let group = check_group(self.0.len(), &part)?;
             // Too many are told apart by their number.
             if self.0.len() <= most {
                 self.0.push(group);
             }
         }
         Ok(())
+    }
+
+    /// Whether the parts of a text are the groups that are missing, with a digit too few or too many
+    /// at most: it is told where it is then, and not in a group that follows.
+    fn are_groups<'t>(
+        &self,
+        most: usize,
+        mut parts: impl Iterator<Item = &'t str> + Clone,
+    ) -> bool {
+        self.0.len().saturating_add(parts.clone().count()) == most
+            && parts.all(|part| part.chars().count().abs_diff(GROUP_DIGITS) <= 1)
     }
 
     fn whole<const N: usize>(self) -> Result<[Group; N], Problem> {
@@ -83,12 +98,18 @@ impl Typed {
     }
 }
 
+const fn is_separator(character: char) -> bool {
+    character == '-' || character.is_whitespace()
+}
+
 fn wrong(invalid: InvalidGroup) -> Problem {
     Problem::new(Exit::Usage, invalid).advise("Have this group read out again.")
 }
 
 #[cfg(test)]
 mod tests {
+    use headcount::phone::GroupFault;
+
     use super::*;
 
     /// The first groups of some number, with their check digits.
@@ -113,6 +134,23 @@ mod tests {
         assert_eq!((wrong.group, typed.0.len()), (2, 1));
         typed.take(3, "0446424 3034528").unwrap();
         assert_eq!(typed.0.len(), 3);
+    }
+
+    #[test]
+    fn a_digit_too_few_or_too_many_is_told_in_its_own_group() {
+        for (place, digits) in [(1, 6), (2, 8), (3, 6)] {
+            // Whatever follows would be taken for a part of it by chance, with one digit in ten.
+            for digit in '0'..='9' {
+                let mut groups = GROUPS.map(str::to_owned);
+                groups[place - 1].truncate(digits - 1);
+                while groups[place - 1].len() < digits {
+                    groups[place - 1].push(digit);
+                }
+                let mut typed = Typed(Vec::new());
+                let wrong = typed.take(3, &groups.join(" ")).unwrap_err();
+                assert_eq!((wrong.group, wrong.fault), (place, GroupFault::Length(digits)));
+            }
+        }
     }
 
     #[test]

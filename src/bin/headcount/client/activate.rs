@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     config: ConfigArgument,
     /// A host to ask instead of the configured ones; may be repeated.
-    #[arg(long = "host", value_name = "NAME[:PORT]")]
+    #[arg(long = "host", value_name = "NAME[:PORT]", conflicts_with_all = ["key", "key_file"])]
     hosts: Vec<String>,
     #[command(flatten)]
     key: KeyArguments,
@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     installed.override_search(&arguments.hosts, arguments.transport)?;
     let mut state = installed.open()?;
     if let Some(key) = arguments.key.read()? {
-        install::install(&mut installed, Some(&key))?;
+        install::install_multiple_activation_key(&mut installed, &key)?;
     }
     let installed = installed;
     let authority = whom(&installed, arguments)?;

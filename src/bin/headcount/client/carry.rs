@@ -73,7 +73,7 @@ pub(super) fn request(arguments: &RequestArguments, output: Output) -> Result<Ex
     let mut installed = Installed::read(&arguments.config)?;
     let mut state = installed.open()?;
     if let Some(key) = arguments.key.read()? {
-        install::install(&mut installed, Some(&key))?;
+        install::install_multiple_activation_key(&mut installed, &key)?;
     }
     check_key(&installed)?;
     if !arguments.with_name {
@@ -144,6 +144,12 @@ pub(super) fn take(
     forget(installed)?;
     output.document(&report::document(installed, &client, clock.now()));
     output.line(report::activated(&client, clock.now()));
+    if installed.key.is_none() {
+        output.line(
+            "No key is installed here: 'headcount client activate' would ask hosts. With \
+             'headcount client install-key' it asks nobody but the authority.",
+        );
+    }
     Ok(Exit::Done)
 }
 

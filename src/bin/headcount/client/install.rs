@@ -83,11 +83,37 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
 
 /// Installs a key where it is one for this client, the setup key where none is given. The state must
 /// be open.
-pub(super) fn install(installed: &mut Installed, key: Option<&ProductKey>) -> Result<(), Problem> {
+fn install(installed: &mut Installed, key: Option<&ProductKey>) -> Result<(), Problem> {
     let choice = match key {
-        Some(key) => KeyChoice::of(&installed.product()?, key).map_err(wrong_key)?,
+        Some(key) => choose(installed, key)?,
         None => KeyChoice::ByCount,
     };
+    install_choice(installed, &choice)
+}
+
+/// Installs a key that is given to a command which asks by key. The product's own setup key does not
+/// belong there: whoever types it means something else, and loses no key that is installed. The state
+/// must be open.
+pub(super) fn install_multiple_activation_key(
+    installed: &mut Installed,
+    key: &ProductKey,
+) -> Result<(), Problem> {
+    let choice = choose(installed, key)?;
+    if let KeyChoice::ByCount = choice {
+        let cause =
+            "this is the product's own setup key, and a multiple activation key belongs here";
+        return Err(Problem::new(Exit::Usage, cause).advise(
+            "Hosts are asked without any key. 'headcount client install-key --setup' goes back to them.",
+        ));
+    }
+    install_choice(installed, &choice)
+}
+
+fn choose(installed: &Installed, key: &ProductKey) -> Result<KeyChoice, Problem> {
+    KeyChoice::of(&installed.product()?, key).map_err(wrong_key)
+}
+
+fn install_choice(installed: &mut Installed, choice: &KeyChoice) -> Result<(), Problem> {
     let chosen = choice.installed().cloned();
     match &chosen {
         Some(key) => key_file::write(installed.folder(), key)?,

@@ -60,7 +60,11 @@ impl Installed {
         let (facts, folder) = (config.machine_facts(), config.state_folder());
         let found = config.host_search(&facts.name);
         let (search, resolver) = found.map_err(|reason| Problem::new(Exit::Usage, reason))?;
-        let key = key_file::read(&folder)?;
+        let key = key_file::read(&folder).map_err(|error| {
+            Problem::from(error).advise(
+                "Remove this file, then install the key again: 'headcount client install-key'.",
+            )
+        })?;
         Ok(Self { config, product_file, search, resolver, key, roots, facts, folder })
     }
 

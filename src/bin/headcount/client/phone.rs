@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<Exit, Problem
     }
     let mut state = installed.open()?;
     if let Some(key) = arguments.key.read()? {
-        install::install(&mut installed, Some(&key))?;
+        install::install_multiple_activation_key(&mut installed, &key)?;
     }
     carry::check_key(&installed)?;
     let request = carry::pending(&installed, &mut state, Names::Whatever)?;
