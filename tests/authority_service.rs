@@ -298,9 +298,20 @@ fn another_root_key_takes_over() {
     let response = judge(&old, &frame, &service.answer(&frame)).unwrap();
     assert_eq!(response.body.certificate.claims.root_id, 1);
     let host = enrolment(&host_key, 1, 0);
+    assert_eq!(enrolled(&old, &host, &service.answer(&host.1)), Some(1));
+    // Those that know both are served by the new one, and it is not for the others.
+    let new_host_key = vendor.key_of("switch", &["host"]);
+    let host = enrolment(&new_host_key, 2, 0);
     let answer = service.answer(&host.1);
     assert_eq!(enrolled(&new, &host, &answer), Some(2));
     assert_eq!(enrolled(&old, &host, &answer), None, "it does not know the new key");
+    service.stop();
+    // The same without a service, where the old key's files are all that says so.
+    let host = enrolment(&host_key, 3, 0);
+    vendor.folder.file("request", host.1);
+    vendor.run(&["enrol", "request", "--out", "response"]).expect(0);
+    let answer = std::fs::read(vendor.folder.join("response")).unwrap().try_into().unwrap();
+    assert_eq!(enrolled(&old, &host, &answer), Some(1));
 }
 
 #[test]

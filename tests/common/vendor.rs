@@ -69,7 +69,12 @@ impl Vendor {
 
     /// A new key for the product.
     pub(crate) fn key(&self, arguments: &[&str]) -> ProductKey {
-        let new = ["key", "new", "--product", PRODUCT, "--json", "--kind"];
+        self.key_of(PRODUCT, arguments)
+    }
+
+    /// A new key for one of the products.
+    pub(crate) fn key_of(&self, product: &str, arguments: &[&str]) -> ProductKey {
+        let new = ["key", "new", "--product", product, "--json", "--kind"];
         let key = self.run(&[&new[..], arguments].concat()).expect(0).json();
         ProductKey::from_text(key["key"].as_str().unwrap()).unwrap()
     }

@@ -38,13 +38,16 @@ impl Office {
     }
 
     fn enrol(&self, frame: &Frame, now: UnixTime) -> Result<Reply, Failure> {
-        let desk = self.desk()?;
-        let authority = Authority { max_skew: None, ..desk.enrolling() };
-        let examined =
-            authority.examine_enrolment(frame).map_err(|error| distrust_enrolment(&error))?;
+        let desk = self.enrolling_desk()?;
+        let examined = desk
+            .enrolling()
+            .examine_enrolment(frame)
+            .map_err(|error| distrust_enrolment(&error))?;
         let request = examined.request().map_err(distrust_form)?;
         let (answer, enrolled) = self.files.database().write(|mut records| {
             let serial = records.next_serial()?;
+            let authority = desk.enrolling_with(request.key_id, &mut records)?;
+            let authority = Authority { max_skew: None, ..authority };
             let answer = authority
                 .conclude_enrolment(&examined, now, serial, &mut records)
                 .map_err(|error| match error {
@@ -121,10 +124,12 @@ impl Office {
     }
 
     fn confirm_host(&self, id: &HostInstallationId, now: UnixTime) -> Result<Reply, Failure> {
-        let desk = self.desk()?;
+        let desk = self.enrolling_desk()?;
         let confirmed = self.files.database().write(|mut records| {
             let serial = records.next_serial().map_err(PhoneError::Ledger)?;
-            desk.enrolling().answer_host_installation(id, now, serial, &mut records)
+            let authority = desk.enrolling_with(id.key_id(), &mut records);
+            let authority = authority.map_err(PhoneError::Ledger)?;
+            authority.answer_host_installation(id, now, serial, &mut records)
         })?;
         let confirmed = confirmed.map_err(|error| unconfirmed(&error, id.key_id()))?;
         Ok(Reply::Confirmed(Box::new(Confirmed {

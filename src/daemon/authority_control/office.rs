@@ -128,6 +128,16 @@ impl Office {
         Ok(self.desk.get_or_init(|| Arc::new(desk)))
     }
 
+    /// The vendor's keys and products: what enrolling takes.
+    pub(super) fn enrolling_desk(&self) -> Result<&Desk, Failure> {
+        let desk = self.desk()?;
+        let (products, _) = desk.sizes();
+        if products == 0 {
+            desk.stock(&self.files.read_products()?).map_err(Failure::failed)?;
+        }
+        Ok(desk)
+    }
+
     /// The vendor's keys, products and certificates.
     pub(super) fn stocked_desk(&self, now: UnixTime) -> Result<&Desk, Failure> {
         let desk = self.desk()?;

@@ -19,6 +19,8 @@ pub(in crate::daemon) struct Catalogue {
     /// By which root key each of the products is confirmed by phone, if they know any; as
     /// `products` is ordered.
     pub(super) confirmed_by: Vec<Option<u16>>,
+    /// By which root key the hosts of a family are enrolled, where all its products know one.
+    pub(super) enrolled_by: BTreeMap<u16, u16>,
     /// Of role authority, one for each family.
     pub(super) certificates: Vec<Certificate>,
 }

@@ -19,8 +19,8 @@ use crate::daemon::product_file::ProductFile;
 use crate::phone::InstallationId;
 use crate::policy;
 use crate::time::{Minutes, UnixTime};
-use crate::trust::{MasterKey, Signer as _, SigningKey};
-use crate::wire::{Frame, Role};
+use crate::trust::{MasterKey, Signer as _, SigningKey, UntrustedEnrolment};
+use crate::wire::{Frame, KeyId, Role};
 
 /// The authority's keys, rules and catalogue: all that answers are made from, but for the records.
 pub struct Desk {
@@ -83,18 +83,15 @@ impl Desk {
         now: UnixTime,
         database: &D,
     ) -> Result<usize, String> {
-        let products = catalogue::products(files)?;
-        let mut certificates = Vec::new();
+        let mut catalogue = self.stocked(files)?;
+        let known = core::mem::take(&mut catalogue.certificates);
+        let certificates = &mut catalogue.certificates;
         let (mut issued, mut result) = (0_usize, Ok(()));
-        let known = self.catalogue();
         let roots: Vec<_> = self.roots().collect();
-        let confirmed_by = catalogue::known_roots(files, &roots);
         for family in catalogue::families(files, &roots) {
             let lasts = self.settings.own_certificate;
-            let old = known
-                .certificates
-                .iter()
-                .find(|known| known.claims.coverage.family == family.coverage.family);
+            let old =
+                known.iter().find(|known| known.claims.coverage.family == family.coverage.family);
             if let Some(old) = old.filter(|old| serves_on(old, &family, lasts, now)) {
                 certificates.push(*old);
                 continue;
@@ -118,9 +115,36 @@ impl Desk {
                 }
             }
         }
-        let catalogue = Arc::new(Catalogue { products, confirmed_by, certificates });
-        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue;
+        self.take_up(catalogue);
         result.map(|()| issued)
+    }
+
+    /// Takes up the vendor's products without a look at certificates: enrolling hosts needs none.
+    ///
+    /// # Errors
+    ///
+    /// A product file failed.
+    pub fn stock(&self, files: &[ProductFile]) -> Result<(), String> {
+        self.stocked(files).map(|catalogue| self.take_up(catalogue))
+    }
+
+    /// A catalogue of these products, with the certificates that there are.
+    fn stocked(&self, files: &[ProductFile]) -> Result<Catalogue, String> {
+        let roots: Vec<_> = self.roots().collect();
+        let families = catalogue::families(files, &roots);
+        Ok(Catalogue {
+            products: catalogue::products(files)?,
+            confirmed_by: catalogue::known_roots(files, &roots),
+            enrolled_by: families
+                .iter()
+                .map(|family| (family.coverage.family, family.root.id))
+                .collect(),
+            certificates: self.catalogue().certificates.clone(),
+        })
+    }
+
+    fn take_up(&self, catalogue: Catalogue) {
+        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalogue);
     }
 
     /// What became of the requests that were answered from here.
@@ -167,7 +191,12 @@ impl Desk {
         serial: u64,
         ledger: &mut L,
     ) -> Result<EnrolmentAnswer, EnrolmentError<SignerError, L::Error>> {
-        self.enrolling().conclude_enrolment(examined, now, serial, ledger)
+        let request = examined.request().map_err(|malformed| {
+            EnrolmentError::Untrusted(UntrustedEnrolment::Malformed(malformed))
+        })?;
+        let authority = self.enrolling_with(request.key_id, ledger);
+        let authority = authority.map_err(EnrolmentError::Ledger)?;
+        authority.conclude_enrolment(examined, now, serial, ledger)
     }
 
     /// Signs what is durable.
@@ -202,7 +231,26 @@ impl Desk {
     }
 
     pub(in crate::daemon) fn enrolling(&self) -> Authority<'_, super::RootSigner> {
-        let authority = self.authority(&self.root, self.settings.host_certificate);
+        self.enrolling_by(&self.root)
+    }
+
+    /// As [`enrolling`](Self::enrolling), with a root key that all products of the host key's family
+    /// know: a host believes no other, not even that it is refused. Where there is none, the one in
+    /// use.
+    pub(in crate::daemon) fn enrolling_with<L: Ledger>(
+        &self,
+        key_id: KeyId,
+        ledger: &mut L,
+    ) -> Result<Authority<'_, super::RootSigner>, L::Error> {
+        let family = ledger.host_key(key_id)?.map(|key| key.coverage.family);
+        let catalogue = self.catalogue();
+        let id = family.and_then(|family| catalogue.enrolled_by.get(&family).copied());
+        let root = self.roots().find(|root| Some(root.id) == id);
+        Ok(self.enrolling_by(root.unwrap_or(&self.root)))
+    }
+
+    fn enrolling_by<'a>(&'a self, root: &'a AuthorityRoot) -> Authority<'a, super::RootSigner> {
+        let authority = self.authority(root, self.settings.host_certificate);
         // Who enrols on line has just asked.
         let max_skew = Some(self.settings.max_skew.unwrap_or(policy::CLOCK_TOLERANCE));
         Authority { max_skew, ..authority }
